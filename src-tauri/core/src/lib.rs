@@ -1,0 +1,12 @@
+//! What Larder decides: accounts, sign-ins, the refresh schedule, errors, views and the socket protocol.
+//!
+//! No IO, no async, no clock, no randomness and no token bytes: everything here can be tested by calling it.
+
+pub mod names;
+pub mod problem;
+pub mod profile;
+pub mod protocol;
+pub mod scheme;
+pub mod time;
+pub mod view;
+pub mod words;

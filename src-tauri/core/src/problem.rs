@@ -1,0 +1,210 @@
+//! Every failure a person can meet, as a code with parameters. The words lie in `messages/`.
+
+use crate::names::{AttemptId, ProviderName};
+use crate::time::WallTime;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// What went wrong. The code is stable: scripts and the window branch on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "code", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+#[ts(export)]
+#[expect(missing_docs, reason = "a variant's fields are the parameters of its sentence, and explained there")]
+pub enum Problem {
+    // What was asked.
+    /// A message or an argument that says nothing Larder knows.
+    BadRequest { detail: String },
+    /// No account has this label or id.
+    NoSuchAccount { account: String },
+    /// No provider has this name.
+    NoSuchProvider { provider: String },
+    /// The label names another account already.
+    LabelTaken { label: String },
+    /// The provider still has accounts that are signed in.
+    ProviderInUse { provider: ProviderName, accounts: String },
+    /// No sign-in waits under this id.
+    NoSuchAttempt { attempt: AttemptId },
+
+    // What a person must do.
+    /// Only a new sign-in helps; nothing is asked of the provider before that.
+    SignInNeeded { account: String, why: Why },
+    /// The account is signed out.
+    SignedOut { account: String },
+    /// The policy, or the person, said no.
+    Denied { program: String, account: String },
+
+    // What passes.
+    /// The provider's host could not be reached.
+    Unreachable { host: String },
+    /// The provider answered, but not as an authorization server does (an error of its own, HTML, a sign-in page of a network).
+    ProviderTrouble { host: String, status: u16 },
+    /// The provider asks us to wait (429 or `Retry-After`).
+    RateLimited { host: String, until: WallTime },
+    /// What was asked for did not come in time; work on it goes on.
+    NotYet { account: String },
+    /// The agent is making way for another one, or stopping.
+    Stopping,
+
+    // The keychain.
+    /// The keychain is locked; background work raises no prompt.
+    KeychainLocked,
+    /// No keychain answers on this machine.
+    KeychainAbsent,
+    /// The keychain was asked and did not answer in time.
+    KeychainTimeout { seconds: u32 },
+    /// The keychain answered with an error of its own.
+    KeychainTrouble { detail: String },
+
+    // The agent.
+    /// No agent answers on the socket, and none could be started.
+    NoAgent { path: String, detail: String },
+    /// The socket's path is longer than the system allows.
+    SocketPathTooLong { path: String, length: usize, most: usize },
+    /// The agent speaks another version of the protocol.
+    OtherProtocol { ours: u32, theirs: u32 },
+    /// Another agent owns this profile.
+    AlreadyRunning { path: String },
+
+    // Configuration.
+    /// A configuration file that cannot be read as it stands.
+    BadConfig { file: String, line: usize, detail: String },
+    /// A provider cannot be used as it is written down.
+    BadProvider { provider: String, field: String, detail: String },
+    /// Plain http to an address that is not this computer.
+    NotLoopback { field: String, url: String },
+    /// The issuer's metadata names another issuer (RFC 8414 section 3.3).
+    IssuerMismatch { asked: String, answered: String },
+    /// The address gives no metadata of an authorization server.
+    NotAnIssuer { issuer: String, detail: String },
+    /// The provider does not know the client, or refuses it what was asked (`invalid_client`, `unauthorized_client`, …).
+    ClientRefused { provider: String, error: String, detail: String },
+    /// The provider refuses a scope that was asked for.
+    ScopeRefused { provider: String, detail: String },
+
+    // Sign-in.
+    /// What came back is not a redirect of ours.
+    BadCallback { detail: String },
+    /// No sign-in waits for this redirect: forged, or too late.
+    UnknownCallback,
+    /// This redirect was used before; nothing was sent again.
+    CallbackUsed,
+    /// The person said no on the provider's page.
+    ConsentDenied { provider: String },
+    /// The provider's page ended with an error (RFC 6749 section 4.1.2.1).
+    AuthorizationFailed { provider: String, error: String, detail: String },
+    /// The ID token fails a check of OpenID Connect Core 3.1.3.7.
+    IdTokenRejected { provider: String, detail: String },
+    /// Somebody else signed in than the account belongs to.
+    OtherSubject { account: String },
+    /// The sign-in was not finished in time.
+    AttemptExpired { minutes: u32 },
+    /// The sign-in was cancelled here.
+    AttemptCancelled,
+    /// Another program opens Larder's links.
+    SchemeTaken { handler: String },
+    /// No program opens Larder's links.
+    SchemeUnhandled,
+
+    // The disk.
+    /// Nothing can be written.
+    DiskFull { file: String, detail: String },
+    /// The database cannot be read.
+    DatabaseDamaged { file: String, detail: String },
+    /// A newer Larder wrote the database.
+    NewerSchema { file: String, found: u32, known: u32 },
+    /// A folder or file that Larder must not trust.
+    UnsafePath { path: String, detail: String },
+    /// What was promised impossible; says where to look.
+    Internal { detail: String },
+}
+
+/// Why an account needs its person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum Why {
+    /// The provider no longer accepts the refresh token (`invalid_grant`).
+    Refused,
+    /// The provider wants the person to be there (`interaction_required` and its kin).
+    Interaction,
+    /// The provider gave no refresh token, and the access token has ended.
+    NoRefreshToken,
+    /// The keychain has no key for this account any more.
+    KeyMissing,
+    /// What is stored does not open: altered, moved or put back from an older copy.
+    Unreadable,
+}
+
+/// The exit codes of the `larder` command. Stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed otherwise.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Sign-in needed.
+    SignIn = 3,
+    /// Offline or the provider is down: try later.
+    TryLater = 4,
+    /// Denied.
+    Denied = 5,
+    /// Keychain locked or absent.
+    Keychain = 6,
+    /// No agent.
+    NoAgent = 7,
+    /// Configuration to fix.
+    Configuration = 8,
+    /// Disk full or data damaged.
+    Disk = 9,
+}
+
+impl Problem {
+    /// The exit code that stands for this problem.
+    pub fn exit(&self) -> Exit {
+        use Problem as P;
+        match self {
+            P::BadRequest { .. } | P::NoSuchAccount { .. } | P::NoSuchProvider { .. } | P::LabelTaken { .. } => {
+                Exit::Usage
+            }
+            P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
+            P::Unreachable { .. } | P::ProviderTrouble { .. } | P::RateLimited { .. } | P::NotYet { .. } => {
+                Exit::TryLater
+            }
+            P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
+            P::KeychainLocked | P::KeychainAbsent | P::KeychainTimeout { .. } | P::KeychainTrouble { .. } => {
+                Exit::Keychain
+            }
+            P::NoAgent { .. } | P::SocketPathTooLong { .. } | P::OtherProtocol { .. } | P::Stopping => Exit::NoAgent,
+            P::BadConfig { .. }
+            | P::BadProvider { .. }
+            | P::NotLoopback { .. }
+            | P::IssuerMismatch { .. }
+            | P::NotAnIssuer { .. }
+            | P::ClientRefused { .. }
+            | P::ScopeRefused { .. }
+            | P::SchemeTaken { .. }
+            | P::SchemeUnhandled => Exit::Configuration,
+            P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
+            P::ProviderInUse { .. }
+            | P::NoSuchAttempt { .. }
+            | P::AlreadyRunning { .. }
+            | P::BadCallback { .. }
+            | P::UnknownCallback
+            | P::CallbackUsed
+            | P::AuthorizationFailed { .. }
+            | P::IdTokenRejected { .. }
+            | P::OtherSubject { .. }
+            | P::AttemptExpired { .. }
+            | P::AttemptCancelled
+            | P::Internal { .. } => Exit::Failed,
+        }
+    }
+
+    /// Whether waiting alone may help: only then is anything tried again without a person.
+    pub fn passes(&self) -> bool {
+        matches!(self.exit(), Exit::TryLater | Exit::Keychain | Exit::Disk)
+    }
+}

@@ -1,0 +1,360 @@
+//! The socket protocol: JSON, one message a line, versioned by the first one.
+//!
+//! A client sends `{"id":1,"request":{"do":"hello",…}}` and gets `{"id":1,"answer":{"is":"hello",…}}` or
+//! `{"id":1,"problem":{"code":…}}`. After `subscribe` the agent also sends `{"push":…}` lines.
+//! No message asks for, or carries, a refresh token, client secret, verifier or key.
+
+use crate::names::{AccountId, AttemptId, ProviderName};
+use crate::problem::Problem;
+use crate::time::WallTime;
+use crate::view::{AccountView, EventView, HouseView, ProviderView, RedirectKind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Rises when a message changes its meaning. Unknown fields are ignored, so additions do not count.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest request, in bytes: a redirect of [`MOST_CALLBACK`] and its quoting, with room.
+pub const MOST_REQUEST: usize = 64 * 1024;
+
+/// The longest answer a client reads, in bytes: a view of 10,000 accounts takes about 6 MiB.
+pub const MOST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// The longest redirect that is looked at, in bytes: browsers cut at 32 KiB and more, codes and state take below 8.
+pub const MOST_CALLBACK: usize = 16 * 1024;
+
+/// Text on the wire that must not be shown: a redirect with its code, an access token.
+/// Debug is redacted, the memory is zeroized on drop, and it is serialized only by the protocol.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OnWire(Zeroizing<String>);
+
+impl OnWire {
+    /// Wraps what is about to be sent, or was received.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself. Whoever calls this must not log, keep or show it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn write<S: Serializer>(secret: &Self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&secret.0)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl fmt::Debug for OnWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A line from a client.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ask {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What a client can ask.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Request {
+    /// The first message.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The client's version.
+        build: String,
+    },
+    /// Everything there is to show.
+    View,
+    /// From now on, pushes: every change of the view, every event.
+    Subscribe,
+    /// The window registers itself. Where one is there already, that one is brought to the front and this one is told so.
+    AttachWindow {
+        /// What the desktop gave the new process to bring a window to the front (Wayland).
+        activation_token: Option<String>,
+    },
+    /// Starts a sign-in; answered with the authorization URL.
+    SignIn {
+        /// With which provider.
+        provider: ProviderName,
+        /// What to call the new account.
+        label: Option<String>,
+        /// Sign this account in again.
+        account: Option<AccountId>,
+        /// Instead of the provider's own order.
+        redirect: Option<RedirectKind>,
+    },
+    /// Answered when the sign-in has ended.
+    AwaitSignIn {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Ends a sign-in, or dismisses a failed one.
+    CancelSignIn {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// The authorization URL of a sign-in that waits, to open or copy it again.
+    AuthorizationUrl {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// A redirect that came back.
+    Callback {
+        /// The whole URL, code and all.
+        #[serde(serialize_with = "OnWire::write", deserialize_with = "OnWire::read")]
+        url: OnWire,
+        /// What the desktop gave the process that was started with the URL (Wayland).
+        activation_token: Option<String>,
+    },
+    /// An access token.
+    Token {
+        /// Label or id.
+        account: String,
+        /// The smallest remaining life, in seconds.
+        min_validity: Option<u64>,
+    },
+    /// Refreshes now; answered when it ended.
+    Refresh {
+        /// Label or id.
+        account: String,
+    },
+    /// Refreshes every account that can be refreshed; answered at once.
+    RefreshAll,
+    /// Signs out.
+    SignOut {
+        /// Label or id.
+        account: String,
+        /// Wait a few seconds first, in which it can be undone.
+        undoable: bool,
+        /// Remove the account's row as well.
+        forget: bool,
+        /// Do not tell the provider.
+        here_only: bool,
+    },
+    /// Takes an undoable sign-out back.
+    UndoSignOut {
+        /// Label or id.
+        account: String,
+    },
+    /// Lists providers.
+    Providers,
+    /// One provider as it is written down, as TOML.
+    Provider {
+        /// Which.
+        name: ProviderName,
+    },
+    /// Writes a provider into `providers.toml`.
+    AddProvider {
+        /// Its name.
+        name: ProviderName,
+        /// Its keys and values, as TOML.
+        definition: String,
+    },
+    /// Removes a provider from `providers.toml`.
+    RemoveProvider {
+        /// Which.
+        name: ProviderName,
+    },
+    /// Offers the demonstration provider for as long as this connection lasts.
+    OfferDemo {
+        /// A loopback address.
+        issuer: String,
+    },
+    /// Lists the policy.
+    Policy,
+    /// Changes the policy: the default, where program and account are both absent, else one rule.
+    SetPolicy {
+        /// The program's path, or `*`.
+        program: Option<String>,
+        /// The account's label or id, or `*`.
+        account: Option<String>,
+        /// What follows.
+        decision: Decision,
+    },
+    /// The newest events, oldest first.
+    Events {
+        /// At most so many.
+        limit: u32,
+    },
+    /// Asks the keychain to open. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
+    Unlock,
+    /// Commit what is in flight, answer, and make way.
+    Drain,
+}
+
+/// What follows when a program asks for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It gets one.
+    Allow,
+    /// Its person is asked.
+    Ask,
+    /// It gets none.
+    Deny,
+}
+
+/// A rule of `policy.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The program's path, or `*`.
+    pub program: String,
+    /// The account's label or id, or `*`.
+    pub account: String,
+    /// What follows.
+    pub decision: Decision,
+}
+
+/// A line from the agent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// The answer to a request.
+    Answer {
+        /// The request's.
+        id: u64,
+        /// What was asked for.
+        answer: Answer,
+    },
+    /// The request failed.
+    Problem {
+        /// The request's.
+        id: u64,
+        /// Why.
+        problem: Problem,
+    },
+    /// Something changed.
+    Push {
+        /// What.
+        push: Push,
+    },
+}
+
+/// What the agent answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To Hello.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The agent's version.
+        build: String,
+        /// The folder of the profile it owns.
+        profile: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// It is done.
+    Done,
+    /// Everything there is to show.
+    View(Box<HouseView>),
+    /// To AttachWindow.
+    Window {
+        /// Whether another window is there already.
+        other: bool,
+    },
+    /// A sign-in waits.
+    SignIn {
+        /// Its id.
+        attempt: AttemptId,
+        /// Where to send the browser.
+        authorization_url: String,
+        /// How the redirect comes back.
+        redirect: RedirectKind,
+        /// When it ends by itself.
+        until: WallTime,
+    },
+    /// A URL to open.
+    AuthorizationUrl {
+        /// The URL.
+        url: String,
+    },
+    /// An account, as it stands now.
+    Account(Box<AccountView>),
+    /// An access token.
+    Token {
+        /// The token.
+        #[serde(serialize_with = "OnWire::write", deserialize_with = "OnWire::read")]
+        access_token: OnWire,
+        /// As the provider named it, nearly always `Bearer`.
+        token_type: String,
+        /// When it ends, if the provider said so.
+        expires_at: Option<WallTime>,
+        /// As granted, separated by spaces.
+        scope: String,
+        /// The account's label.
+        account: String,
+    },
+    /// An account is signed out here; what came of telling the provider.
+    SignedOut {
+        /// The account's label.
+        account: String,
+        /// What came of it.
+        revocation: Revocation,
+    },
+    /// Providers.
+    Providers {
+        /// By name.
+        providers: Vec<ProviderView>,
+    },
+    /// A provider as it is written down.
+    Provider {
+        /// TOML.
+        definition: String,
+    },
+    /// The policy.
+    Policy {
+        /// Where no rule matches.
+        default: Decision,
+        /// The first that matches wins.
+        rules: Vec<Rule>,
+    },
+    /// Events, oldest first.
+    Events {
+        /// The newest ones.
+        events: Vec<EventView>,
+    },
+}
+
+/// What came of telling the provider about a sign-out (RFC 7009).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Revocation {
+    /// The provider has revoked the session.
+    Done,
+    /// It is still being tried; the session here is gone in any case.
+    Pending,
+    /// The provider offers no revocation.
+    NotOffered,
+    /// It was not wanted, or there was nothing to revoke.
+    NotTried,
+}
+
+/// What the agent sends unasked to those who subscribed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Push {
+    /// The view changed; this is the new one, whole.
+    View(Box<HouseView>),
+    /// Something happened.
+    Event(EventView),
+    /// Bring the window to the front.
+    ShowWindow {
+        /// What the desktop gave for it (Wayland).
+        activation_token: Option<String>,
+    },
+}

@@ -1,0 +1,267 @@
+//! What window, tray and command see: public facts, never a token, verifier, code or key.
+
+use crate::names::{AccountId, AttemptId, ProviderName, Scope};
+use crate::problem::Problem;
+use crate::time::WallTime;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// Everything there is to show, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct HouseView {
+    /// When this was true, by the agent's clock.
+    pub at: WallTime,
+    /// In the order in which they were added.
+    pub accounts: Vec<AccountView>,
+    /// Sign-ins under way, and those that failed and were not yet dismissed.
+    pub attempts: Vec<AttemptView>,
+    /// What can be signed in to.
+    pub providers: Vec<ProviderView>,
+    /// The keychain that holds the keys.
+    pub keychain: KeychainView,
+    /// What concerns the whole house: a configuration file that cannot be read, a full disk.
+    pub problems: Vec<Problem>,
+    /// What the tray shows.
+    pub tray: TrayState,
+    /// The refresh that comes next, if any is planned.
+    pub next_refresh: Option<NextRefresh>,
+}
+
+/// One account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AccountView {
+    /// Its random id.
+    pub id: AccountId,
+    /// What its person calls it.
+    pub label: String,
+    /// The provider it belongs to.
+    pub provider: ProviderName,
+    /// That provider's issuer or host, for people.
+    pub issuer: String,
+    /// From the ID token or userinfo.
+    pub name: Option<String>,
+    /// From the ID token or userinfo.
+    pub email: Option<String>,
+    /// As granted.
+    pub scopes: Vec<Scope>,
+    /// How it stands.
+    pub state: AccountState,
+    /// When the access token ends; unknown where the provider did not say.
+    pub expires_at: Option<WallTime>,
+    /// How long the access token lived when it was new, in milliseconds.
+    #[ts(type = "number | null")]
+    pub lifetime: Option<i64>,
+    /// When Larder refreshes it, if it plans to.
+    pub refresh_at: Option<WallTime>,
+    /// When it was last refreshed or signed in.
+    pub refreshed_at: Option<WallTime>,
+    /// When its person last signed in.
+    pub signed_in_at: Option<WallTime>,
+    /// What is in the way, if anything is.
+    pub problem: Option<Problem>,
+    /// Until when a sign-out can be undone.
+    pub undo_until: Option<WallTime>,
+}
+
+/// How an account stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum AccountState {
+    /// The access token works.
+    Fresh,
+    /// A refresh is under way.
+    Refreshing,
+    /// A refresh failed in a way that passes; it is tried again.
+    Waiting,
+    /// Its person must sign in again.
+    SignInAgain,
+    /// Something must be corrected before anything is tried again.
+    Blocked,
+    /// Signed out a moment ago; it can be undone.
+    Undoable,
+    /// Signing out: clearing, or waiting for the keychain to delete the key.
+    SigningOut,
+    /// Signed out; nothing is kept that opens.
+    SignedOut,
+}
+
+impl AccountState {
+    /// Whether a person should look.
+    pub fn wants_attention(self) -> bool {
+        matches!(self, Self::SignInAgain | Self::Blocked)
+    }
+}
+
+/// A sign-in that is under way or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AttemptView {
+    /// Its random id.
+    pub id: AttemptId,
+    /// The provider.
+    pub provider: ProviderName,
+    /// The account it signs in again, if it is for one.
+    pub account: Option<AccountId>,
+    /// How the redirect comes back.
+    pub redirect: RedirectKind,
+    /// Where the browser was sent, as host and port.
+    pub host: String,
+    /// How far it is.
+    pub phase: AttemptPhase,
+    /// When it ends by itself.
+    pub until: WallTime,
+    /// Why it failed.
+    pub problem: Option<Problem>,
+}
+
+/// How far a sign-in is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum AttemptPhase {
+    /// The browser has the word.
+    Waiting,
+    /// The redirect came; the code is being exchanged and stored.
+    Finishing,
+    /// It failed; nothing was stored.
+    Failed,
+}
+
+/// How a redirect comes back from the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum RedirectKind {
+    /// By Larder's own URI scheme (RFC 8252 section 7.1).
+    DeepLink,
+    /// By a listener on this computer's own address (RFC 8252 section 7.3).
+    Loopback,
+    /// By hand: the person pastes the address.
+    Paste,
+}
+
+/// A provider that can be signed in to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ProviderView {
+    /// Its name in `providers.toml`.
+    pub name: ProviderName,
+    /// For people.
+    pub title: String,
+    /// Issuer, or the authorization endpoint's host.
+    pub issuer: String,
+    /// The client's id at the provider.
+    pub client_id: String,
+    /// What is asked for.
+    pub scopes: Vec<Scope>,
+    /// Redirects, in the order in which they are tried.
+    pub redirects: Vec<RedirectKind>,
+    /// Offered only as long as the demonstration runs.
+    pub demo: bool,
+}
+
+/// The keychain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct KeychainView {
+    /// Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager".
+    pub kind: String,
+    /// How it stood when it was last asked.
+    pub state: KeychainState,
+}
+
+/// How the keychain stood when it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum KeychainState {
+    /// Not asked yet: keys are read when first needed.
+    Unasked,
+    /// It opens.
+    Open,
+    /// Locked.
+    Locked,
+    /// None answers.
+    Absent,
+    /// It did not answer in time.
+    Silent,
+}
+
+/// The tray's three shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum TrayState {
+    /// Every signed-in account works.
+    Fresh,
+    /// At least one is being refreshed.
+    Refreshing,
+    /// A person should look.
+    Attention,
+}
+
+/// The refresh that comes next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct NextRefresh {
+    /// Of which account.
+    pub account: AccountId,
+    /// When.
+    pub at: WallTime,
+}
+
+/// Something that happened; kept in `audit.db`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct EventView {
+    /// When.
+    pub at: WallTime,
+    /// What.
+    pub kind: EventKind,
+    /// The account it concerns.
+    pub account: Option<AccountId>,
+    /// That account's label when it happened.
+    pub label: Option<String>,
+    /// The program that asked, for a hand-out.
+    pub program: Option<String>,
+    /// What was in the way, if anything was.
+    pub problem: Option<Problem>,
+}
+
+/// The kinds of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum EventKind {
+    /// A sign-in began.
+    SignInStarted,
+    /// A redirect came that no sign-in waits for, or that is malformed.
+    CallbackRefused,
+    /// A sign-in failed; nothing was stored.
+    SignInFailed,
+    /// An account was signed in.
+    SignedIn,
+    /// An account was refreshed.
+    Refreshed,
+    /// A refresh failed; see its problem.
+    RefreshFailed,
+    /// A rotated token could not be written yet.
+    Unsaved,
+    /// A token was handed to a program.
+    HandedOut,
+    /// A program was refused a token.
+    Refused,
+    /// An account was signed out; nothing is kept that opens.
+    SignedOut,
+    /// The provider confirmed that the session is revoked.
+    Revoked,
+    /// The provider could not be told, or offers no revocation.
+    RevocationFailed,
+    /// A policy was changed.
+    PolicyChanged,
+    /// A provider was added or removed.
+    ProviderChanged,
+}
