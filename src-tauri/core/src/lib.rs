@@ -2,11 +2,17 @@
 //!
 //! No IO, no async, no clock, no randomness and no token bytes: everything here can be tested by calling it.
 
+pub mod account;
+pub mod attempt;
+pub mod effect;
+pub mod house;
 pub mod names;
 pub mod problem;
 pub mod profile;
 pub mod protocol;
+pub mod schedule;
 pub mod scheme;
+pub mod show;
 pub mod time;
 pub mod view;
 pub mod words;

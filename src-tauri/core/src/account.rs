@@ -1,0 +1,572 @@
+//! One account: how its session stands, and what follows when something happens to it.
+
+use crate::effect::{Arrival, Effect, Grant, Outcome, Trouble};
+use crate::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
+use crate::problem::{Problem, Why};
+use crate::schedule;
+use crate::time::{Moment, Now, WallTime, millis};
+use crate::view::EventKind;
+use std::time::Duration;
+
+/// How long a sign-out from the window can be undone.
+pub const UNDO: Duration = Duration::from_secs(5);
+
+/// An account, as far as deciding needs it. Tokens are elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its random id.
+    pub id: AccountId,
+    /// Rises with every change of its credentials.
+    pub generation: Generation,
+    /// What people see of it.
+    pub identity: Identity,
+    /// How its session stands.
+    pub session: Session,
+    /// The access token's facts, while there is one.
+    pub access: Option<Access>,
+    /// Whether there is a refresh token.
+    pub refreshable: bool,
+    /// When it was last refreshed or signed in.
+    pub refreshed_at: Option<WallTime>,
+    /// When its person last signed in.
+    pub signed_in_at: Option<WallTime>,
+}
+
+/// Who the account is, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What its person calls it.
+    pub label: String,
+    /// The provider's name.
+    pub provider: ProviderName,
+    /// The issuer or host it signed in with; never read again from configuration.
+    pub issuer: String,
+    /// The client it signed in with.
+    pub client_id: String,
+    /// The provider's name for the person (`sub`).
+    pub subject: String,
+    /// From ID token or userinfo.
+    pub name: Option<String>,
+    /// From ID token or userinfo.
+    pub email: Option<String>,
+    /// As granted.
+    pub scopes: Vec<Scope>,
+}
+
+/// An access token's facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// When it ends; unknown where the provider did not say.
+    pub expires: Option<Moment>,
+    /// How long it was good for when it was new, in milliseconds.
+    pub lifetime: Option<i64>,
+}
+
+impl Access {
+    /// The access token of this grant.
+    pub fn of(grant: &Grant) -> Self {
+        Self { expires: grant.expires(), lifetime: grant.lifetime.map(millis) }
+    }
+
+    /// Whether it is good for at least this many milliseconds more.
+    pub fn good_for(&self, least: i64, now: Now) -> bool {
+        self.expires.is_none_or(|expires| expires.left(now) >= least)
+    }
+}
+
+/// How a session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Nothing is kept that opens.
+    SignedOut,
+    /// Tokens are kept.
+    SignedIn {
+        /// How its refresh stands.
+        refresh: Refresh,
+    },
+    /// Only its person can go on.
+    NeedsSignIn {
+        /// Why.
+        why: Why,
+    },
+    /// Signed out from the window a moment ago. Nothing is cleared yet, nothing is handed out.
+    Undoable {
+        /// Until when it can be undone.
+        until: Moment,
+        /// A refresh in flight goes on, so that an undone sign-out has lost nothing; no new one starts.
+        refresh: Refresh,
+    },
+    /// The sign-out is being carried out; a restart finishes it.
+    Clearing(Clearing),
+    /// All is cleared, but the keychain does not let go of the key yet.
+    ShredPending {
+        /// The sign-out.
+        clearing: Clearing,
+        /// When it is tried again.
+        until: Moment,
+    },
+}
+
+/// A sign-out under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clearing {
+    /// Its operation; tokens to revoke are kept in memory under it.
+    pub operation: Operation,
+    /// Remove the row as well.
+    pub forget: bool,
+    /// Tell the provider.
+    pub revoke: bool,
+    /// What was tried in vain.
+    pub attempt: u32,
+    /// When to try again, after something failed.
+    pub until: Option<Moment>,
+}
+
+/// How a refresh stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// Nothing to do before `due`; never, where no time is known or no refresh token is there.
+    Idle {
+        /// When the next refresh is due.
+        due: Option<Moment>,
+    },
+    /// Key, database and refresh token are being made ready.
+    Opening {
+        /// The operation.
+        operation: Operation,
+        /// The try this is, from 0.
+        attempt: u32,
+    },
+    /// An earlier run of the agent journaled a refresh and did not come back to say how it ended.
+    Journaled {
+        /// Of the refresh token that may have been sent.
+        hash: Digest,
+    },
+    /// The refresh token is with the provider.
+    Sent {
+        /// The operation.
+        operation: Operation,
+        /// The try this is, from 0.
+        attempt: u32,
+    },
+    /// New tokens are in memory and not yet on the disk. The old ones are never sent again.
+    Unsaved {
+        /// The operation that holds them.
+        operation: Operation,
+        /// What was tried in vain.
+        attempt: u32,
+        /// What the provider granted.
+        grant: Grant,
+        /// When to write again; `None` while a write is under way.
+        until: Option<Moment>,
+        /// What was in the way.
+        problem: Option<Problem>,
+    },
+    /// A try failed in a way that passes.
+    Waiting {
+        /// When it is tried again.
+        until: Moment,
+        /// Since when it waits.
+        since: Now,
+        /// The try that comes, from 1.
+        attempt: u32,
+        /// What was in the way.
+        problem: Problem,
+    },
+    /// Nothing is tried until something is corrected.
+    Blocked {
+        /// What.
+        fix: Problem,
+    },
+}
+
+impl Refresh {
+    /// Whether a request, or the work around it, is under way.
+    pub fn in_flight(&self) -> bool {
+        matches!(self, Self::Opening { .. } | Self::Sent { .. } | Self::Unsaved { until: None, .. })
+    }
+}
+
+/// What happens to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed, or something changed that is worth another look.
+    Look,
+    /// A person or an asker wants a refresh now. `operation` is the next free one.
+    RefreshNow,
+    /// The keychain opens again.
+    KeychainOpen,
+    /// The configuration of its provider changed.
+    Corrected,
+    /// Sign out.
+    SignOut {
+        /// Wait first.
+        undoable: bool,
+        /// Remove the row as well.
+        forget: bool,
+        /// Tell the provider.
+        revoke: bool,
+    },
+    /// Take an undoable sign-out back.
+    Undo,
+    /// An effect has ended.
+    Arrived {
+        /// The generation it was decided in.
+        generation: Generation,
+        /// The operation it belongs to.
+        operation: Operation,
+        /// How it ended.
+        arrival: Arrival,
+    },
+}
+
+/// What `step` decided, beside the account's new state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// To do, in this order.
+    pub effects: Vec<(Operation, Effect)>,
+    /// To write down.
+    pub records: Vec<(EventKind, Option<Problem>)>,
+    /// The row is gone.
+    pub forgotten: bool,
+}
+
+impl Decided {
+    fn act(&mut self, operation: Operation, effect: Effect) {
+        self.effects.push((operation, effect));
+    }
+
+    fn record(&mut self, kind: EventKind, problem: Option<Problem>) {
+        self.records.push((kind, problem));
+    }
+}
+
+/// What follows for one account. `next` is an operation number that was never used.
+pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (Account, Decided) {
+    let mut decided = Decided::default();
+    match event {
+        Event::Arrived { generation, operation, arrival } => {
+            // The one place where what belongs to an older generation is dropped.
+            if generation == account.generation {
+                arrived(&mut account, operation, arrival, now, &mut decided);
+            } else {
+                late(&account, operation, &arrival, &mut decided);
+            }
+        }
+        Event::Look => look(&mut account, next, now, &mut decided),
+        Event::RefreshNow => {
+            let resumed = matches!(account.session, Session::SignedIn { refresh: Refresh::Journaled { .. } });
+            let ready = matches!(
+                &account.session,
+                Session::SignedIn {
+                    refresh: Refresh::Idle { .. } | Refresh::Waiting { .. } | Refresh::Journaled { .. }
+                }
+            );
+            if ready && account.refreshable {
+                open(&mut account, next, resumed, &mut decided);
+            }
+        }
+        Event::KeychainOpen => {
+            let waits_for_it = match &account.session {
+                Session::SignedIn { refresh: Refresh::Waiting { problem, .. } } => {
+                    problem.exit() == crate::problem::Exit::Keychain
+                }
+                _ => false,
+            };
+            if waits_for_it {
+                open(&mut account, next, false, &mut decided);
+            } else if let Session::ShredPending { clearing, .. } = account.session {
+                account.session = Session::Clearing(clearing);
+                decided.act(clearing.operation, Effect::DeleteKey);
+            }
+        }
+        Event::Corrected => {
+            if let Session::SignedIn { refresh: refresh @ Refresh::Blocked { .. } } = &mut account.session {
+                *refresh = Refresh::Idle { due: Some(now.plus(Duration::ZERO)) };
+            }
+        }
+        Event::SignOut { undoable, forget, revoke } => {
+            sign_out(
+                &mut account,
+                undoable,
+                Clearing { operation: next, forget, revoke, attempt: 0, until: None },
+                now,
+                &mut decided,
+            );
+        }
+        Event::Undo => {
+            if let Session::Undoable { refresh, .. } = &account.session {
+                account.session = Session::SignedIn { refresh: refresh.clone() };
+            }
+        }
+    }
+    (account, decided)
+}
+
+/// Milliseconds until the account is to be looked at again, if nothing happens before. Freshness goes by the stricter
+/// of the two clocks, waiting times by the one that nobody can set.
+pub fn wake(account: &Account, now: Now) -> Option<i64> {
+    match &account.session {
+        Session::SignedIn { refresh } => match refresh {
+            Refresh::Idle { due: Some(due) } => Some(due.left(now)),
+            Refresh::Idle { due: None } if account.refreshable => None,
+            Refresh::Idle { due: None } => {
+                account.access.and_then(|access| access.expires).map(|expires| expires.left(now))
+            }
+            Refresh::Waiting { until, .. } => Some(until.wait(now)),
+            Refresh::Unsaved { until, .. } => until.map(|until| until.wait(now)),
+            Refresh::Journaled { .. } => Some(0),
+            _ => None,
+        },
+        Session::Undoable { until, .. } | Session::ShredPending { until, .. } => Some(until.wait(now)),
+        Session::Clearing(clearing) => clearing.until.map(|until| until.wait(now)),
+        Session::SignedOut | Session::NeedsSignIn { .. } => None,
+    }
+}
+
+/// Whether a look at the account now would start a refresh.
+pub fn refresh_is_due(account: &Account, now: Now) -> bool {
+    match &account.session {
+        Session::SignedIn { refresh: Refresh::Idle { due: Some(due) } } => due.left(now) <= 0,
+        Session::SignedIn { refresh: Refresh::Waiting { until, .. } } => until.wait(now) <= 0,
+        Session::SignedIn { refresh: Refresh::Journaled { .. } } => true,
+        _ => false,
+    }
+}
+
+/// When this account's next refresh is due: at once where only the boot clock or an interrupted run says so.
+pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
+    let due = access.filter(|_| account.refreshable).and_then(|access| {
+        let (expires, lifetime) = (access.expires?, access.lifetime?);
+        let lifetime = Duration::from_millis(u64::try_from(lifetime).ok()?);
+        Some(schedule::due(&account.id, account.generation, expires, lifetime))
+    });
+    Refresh::Idle { due }
+}
+
+fn open(account: &mut Account, operation: Operation, resumed: bool, decided: &mut Decided) {
+    let attempt = match &account.session {
+        Session::SignedIn { refresh: Refresh::Waiting { attempt, .. } } => *attempt,
+        _ => 0,
+    };
+    account.session = Session::SignedIn { refresh: Refresh::Opening { operation, attempt } };
+    decided.act(operation, Effect::Prepare { resumed });
+}
+
+fn look(account: &mut Account, next: Operation, now: Now, decided: &mut Decided) {
+    let over = |moment: Moment| moment.wait(now) <= 0;
+    if refresh_is_due(account, now) {
+        // An interrupted refresh has one more try, and at once: the provider may forgive a quick repetition.
+        let resumed = matches!(account.session, Session::SignedIn { refresh: Refresh::Journaled { .. } });
+        return open(account, next, resumed, decided);
+    }
+    if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session
+        && let Refresh::Unsaved { operation, until: until @ Some(_), .. } = refresh
+        && until.is_some_and(over)
+    {
+        *until = None;
+        return decided.act(*operation, Effect::Save { generation: account.generation.next() });
+    }
+    match &mut account.session {
+        Session::SignedIn { refresh: Refresh::Idle { due: None } } if !account.refreshable => {
+            let ended = account.access.is_none_or(|access| !access.good_for(0, now));
+            if ended {
+                needs_sign_in(account, Why::NoRefreshToken, next, decided);
+            }
+        }
+        Session::Undoable { until, .. } if over(*until) => {
+            sign_out(
+                account,
+                false,
+                Clearing { operation: next, forget: false, revoke: true, attempt: 0, until: None },
+                now,
+                decided,
+            );
+        }
+        Session::ShredPending { clearing, until } if over(*until) => {
+            let clearing = *clearing;
+            account.session = Session::Clearing(clearing);
+            decided.act(clearing.operation, Effect::DeleteKey);
+        }
+        Session::Clearing(clearing) if clearing.until.is_some_and(over) => {
+            clearing.until = None;
+            let (operation, revoke) = (clearing.operation, clearing.revoke);
+            decided.act(operation, Effect::MarkClearing { generation: account.generation, revoke });
+        }
+        _ => {}
+    }
+}
+
+fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing, now: Now, decided: &mut Decided) {
+    match &account.session {
+        Session::Clearing(_) | Session::ShredPending { .. } => {}
+        Session::SignedOut if !clearing.forget => {}
+        Session::SignedIn { refresh } if undoable => {
+            account.session = Session::Undoable { until: now.plus(UNDO), refresh: refresh.clone() };
+        }
+        Session::SignedIn { refresh } | Session::Undoable { refresh, .. } => {
+            // Tokens that came and could not be written yet are given back, not kept.
+            if let Refresh::Unsaved { operation, .. } = refresh {
+                decided.act(*operation, Effect::RevokeLate);
+            }
+            clear(account, clearing, decided);
+        }
+        Session::SignedOut | Session::NeedsSignIn { .. } => clear(account, clearing, decided),
+    }
+}
+
+fn clear(account: &mut Account, clearing: Clearing, decided: &mut Decided) {
+    account.generation = account.generation.next();
+    account.session = Session::Clearing(clearing);
+    account.access = None;
+    account.refreshable = false;
+    decided.act(clearing.operation, Effect::MarkClearing { generation: account.generation, revoke: clearing.revoke });
+}
+
+fn needs_sign_in(account: &mut Account, why: Why, operation: Operation, decided: &mut Decided) {
+    account.session = Session::NeedsSignIn { why };
+    decided.act(operation, Effect::SaveNeedsSignIn { why });
+    let problem = Problem::SignInNeeded { account: account.identity.label.clone(), why };
+    decided.record(EventKind::RefreshFailed, Some(problem));
+}
+
+/// The result of an older generation: tokens in it belong to nobody, so they are given back where the account
+/// is signed out, and forgotten where it has newer ones (revoking those could end the newer session too).
+fn late(account: &Account, operation: Operation, arrival: &Arrival, decided: &mut Decided) {
+    match arrival {
+        Arrival::Answered(Outcome::Tokens(_)) => {
+            let gone =
+                matches!(account.session, Session::SignedOut | Session::Clearing(_) | Session::ShredPending { .. });
+            decided.act(operation, if gone { Effect::RevokeLate } else { Effect::Discard });
+        }
+        Arrival::Prepared { .. } | Arrival::Answered(_) => decided.act(operation, Effect::Discard),
+        _ => {}
+    }
+}
+
+fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: Now, decided: &mut Decided) {
+    match arrival {
+        Arrival::Revoked(result) => {
+            match result {
+                Ok(()) => decided.record(EventKind::Revoked, None),
+                Err(problem) => decided.record(EventKind::RevocationFailed, problem),
+            }
+            return;
+        }
+        Arrival::Marked | Arrival::Cleared | Arrival::KeyDeleted | Arrival::KeyKept(_) | Arrival::Closed => {
+            clearing_arrived(account, operation, arrival, now, decided);
+            return;
+        }
+        Arrival::NotSaved(problem) if matches!(account.session, Session::Clearing(_)) => {
+            clearing_failed(account, &problem, now, decided);
+            return;
+        }
+        _ => {}
+    }
+    let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }) = &mut account.session else {
+        return;
+    };
+    let retry = |attempt: u32, problem: Problem, after: Option<Duration>| Refresh::Waiting {
+        until: now.plus(schedule::retry(&account.id, account.generation, attempt + 1, &problem, after)),
+        since: now,
+        attempt: attempt + 1,
+        problem,
+    };
+    match (&mut *refresh, arrival) {
+        (Refresh::Opening { operation: ours, attempt }, Arrival::Prepared { .. }) if *ours == operation => {
+            *refresh = Refresh::Sent { operation, attempt: *attempt };
+            decided.act(operation, Effect::Send);
+        }
+        (Refresh::Opening { operation: ours, attempt }, Arrival::NotPrepared(trouble)) if *ours == operation => {
+            match trouble {
+                Trouble::Passing(problem) => {
+                    decided.record(EventKind::RefreshFailed, Some(problem.clone()));
+                    *refresh = retry(*attempt, problem, None);
+                }
+                Trouble::Lasting(why) => needs_sign_in(account, why, operation, decided),
+            }
+        }
+        (Refresh::Sent { operation: ours, attempt }, Arrival::Answered(outcome)) if *ours == operation => match outcome
+        {
+            Outcome::Tokens(grant) => {
+                *refresh = Refresh::Unsaved { operation, attempt: 0, grant, until: None, problem: None };
+                decided.act(operation, Effect::Save { generation: account.generation.next() });
+            }
+            Outcome::Transient { problem, retry_after } => {
+                decided.record(EventKind::RefreshFailed, Some(problem.clone()));
+                *refresh = retry(*attempt, problem, retry_after);
+                decided.act(operation, Effect::Discard);
+            }
+            Outcome::NeedsSignIn(why) => {
+                decided.act(operation, Effect::Discard);
+                needs_sign_in(account, why, operation, decided);
+            }
+            Outcome::NeedsFix(fix) => {
+                decided.record(EventKind::RefreshFailed, Some(fix.clone()));
+                *refresh = Refresh::Blocked { fix };
+                decided.act(operation, Effect::Discard);
+            }
+        },
+        (Refresh::Unsaved { operation: ours, grant, .. }, Arrival::Saved) if *ours == operation => {
+            let grant = grant.clone();
+            account.generation = account.generation.next();
+            let access = Access::of(&grant);
+            account.access = Some(access);
+            account.refreshable = grant.refreshable;
+            if let Some(scopes) = grant.scopes {
+                account.identity.scopes = scopes;
+            }
+            account.refreshed_at = Some(now.wall);
+            let next = next_due(account, Some(access));
+            if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session {
+                *refresh = next;
+            }
+            decided.record(EventKind::Refreshed, None);
+        }
+        (Refresh::Unsaved { operation: ours, attempt, until, problem: last, .. }, Arrival::NotSaved(problem))
+            if *ours == operation =>
+        {
+            if *attempt == 0 {
+                decided.record(EventKind::Unsaved, Some(problem.clone()));
+            }
+            *attempt += 1;
+            *until = Some(now.plus(schedule::retry(&account.id, account.generation, *attempt, &problem, None)));
+            *last = Some(problem);
+        }
+        _ => {}
+    }
+}
+
+fn clearing_arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: Now, decided: &mut Decided) {
+    let Session::Clearing(clearing) = account.session else { return };
+    if clearing.operation != operation {
+        return;
+    }
+    match arrival {
+        Arrival::Marked => decided.act(operation, Effect::Clear),
+        Arrival::Cleared => decided.act(operation, Effect::DeleteKey),
+        Arrival::KeyDeleted => decided.act(operation, Effect::Close { forget: clearing.forget }),
+        Arrival::KeyKept(problem) => {
+            let attempt = clearing.attempt + 1;
+            let wait = schedule::retry(&account.id, account.generation, attempt, &problem, None);
+            account.session =
+                Session::ShredPending { clearing: Clearing { attempt, ..clearing }, until: now.plus(wait) };
+        }
+        Arrival::Closed => {
+            account.session = Session::SignedOut;
+            decided.forgotten = clearing.forget;
+            decided.record(EventKind::SignedOut, None);
+            decided.act(operation, if clearing.revoke { Effect::Revoke } else { Effect::Discard });
+        }
+        _ => {}
+    }
+}
+
+fn clearing_failed(account: &mut Account, problem: &Problem, now: Now, decided: &mut Decided) {
+    let wait = |attempt| schedule::retry(&account.id, account.generation, attempt, problem, None);
+    if let Session::Clearing(clearing) = &mut account.session {
+        clearing.attempt += 1;
+        clearing.until = Some(now.plus(wait(clearing.attempt)));
+        decided.record(EventKind::Unsaved, Some(problem.clone()));
+    }
+}

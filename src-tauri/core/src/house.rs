@@ -1,0 +1,596 @@
+//! Everything at once: accounts, sign-ins, askers, budgets. Calls [`step`] for each account.
+
+use crate::account::{self, Account, Decided, Event, Identity, Refresh, Session, step};
+use crate::attempt::{self, Attempt, Person, Phase, Redirected};
+use crate::effect::{Arrival, HouseEffect};
+use crate::names::{AccountId, AttemptId, Digest, Generation, Operation};
+use crate::problem::{Exit, Problem};
+use crate::schedule;
+use crate::time::{Moment, Now};
+use crate::view::{EventKind, KeychainState};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Refreshes under way at one issuer for one client: enough for anybody's accounts, too few to look like an attack.
+pub const MOST_AT_ONCE: usize = 4;
+
+/// How long an asker waits for a refresh before it is told to ask again. Longer than a request may take.
+pub const ASK_PATIENCE: Duration = Duration::from_secs(45);
+
+/// Askers that wait at once. A thousand scripts may wake together; ten thousand are a mistake.
+pub const MOST_ASKS: usize = 4096;
+
+/// All that is decided about.
+#[derive(Clone, Debug)]
+pub struct House {
+    /// In the order in which they were added.
+    pub accounts: Vec<Account>,
+    /// Sign-ins, newest last.
+    pub attempts: Vec<Attempt>,
+    /// Who waits for an answer.
+    pub asks: Vec<Ask>,
+    /// How the keychain stood when it was last asked.
+    pub keychain: KeychainState,
+    /// Making way, or about to sleep: nothing new is started.
+    pub quiet: bool,
+    used: VecDeque<Digest>,
+    pauses: HashMap<(String, String), Moment>,
+    operations: u64,
+}
+
+/// Somebody who waits for an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// Of which account.
+    pub account: AccountId,
+    /// What for.
+    pub want: Want,
+    /// Until when.
+    pub until: Moment,
+    /// When it was asked.
+    pub since: Now,
+}
+
+/// What an asker waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// An access token that is good for so many milliseconds.
+    Token {
+        /// See [`schedule::least_validity`].
+        least: Option<Duration>,
+    },
+    /// A refresh to end, since this generation.
+    Refresh {
+        /// The generation when it was asked for.
+        from: Generation,
+    },
+    /// A sign-out to end.
+    SignOut,
+}
+
+/// What happens in the house.
+#[derive(Clone, Debug)]
+pub enum HouseEvent {
+    /// Time has passed.
+    Tick,
+    /// Something for one account.
+    Account {
+        /// Which.
+        account: AccountId,
+        /// What.
+        event: Event,
+    },
+    /// Somebody asks.
+    Ask(Ask),
+    /// Somebody who asked is gone.
+    AskerGone {
+        /// Who.
+        ask: u64,
+    },
+    /// The keychain was asked, and stood like this.
+    Keychain(KeychainState),
+    /// The agent makes way, or the machine is about to sleep; or neither any more.
+    Quiet(bool),
+    /// A sign-in begins; the browser is about to be opened.
+    AttemptStarted(Box<Attempt>),
+    /// A redirect came.
+    Redirected(Redirected),
+    /// Something came that is no redirect of ours.
+    CallbackRefused(Problem),
+    /// The exchange ended. `fresh` is an id that no account has.
+    Exchanged {
+        /// Which.
+        attempt: AttemptId,
+        /// Who signed in.
+        result: Result<Box<Person>, Problem>,
+        /// For a new account.
+        fresh: AccountId,
+    },
+    /// Key and row are stored, or not.
+    Stored {
+        /// Which.
+        attempt: AttemptId,
+        /// The generation that was written, or why none was.
+        result: Result<Generation, Problem>,
+    },
+    /// A person ends a sign-in, or has seen that it failed.
+    AttemptDismissed {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// The provider's definition changed.
+    Corrected {
+        /// Accounts with this issuer and client.
+        issuer: String,
+    },
+}
+
+impl House {
+    /// A house with these accounts, as read from the database.
+    pub fn new(mut accounts: Vec<Account>) -> Self {
+        // A sign-out that an earlier run began goes on under an operation of this one.
+        let mut operations = 0;
+        for account in &mut accounts {
+            if let Session::Clearing(clearing) | Session::ShredPending { clearing, .. } = &mut account.session {
+                operations += 1;
+                clearing.operation = Operation(operations);
+            }
+        }
+        Self {
+            accounts,
+            attempts: Vec::new(),
+            asks: Vec::new(),
+            keychain: KeychainState::Unasked,
+            quiet: false,
+            used: VecDeque::new(),
+            pauses: HashMap::new(),
+            operations,
+        }
+    }
+
+    /// The account with this label or id.
+    ///
+    /// # Errors
+    /// [`Problem::NoSuchAccount`].
+    pub fn find(&self, account: &str) -> Result<&Account, Problem> {
+        self.accounts
+            .iter()
+            .find(|known| known.identity.label == account)
+            .or_else(|| self.accounts.iter().find(|known| known.id.as_str() == account))
+            .ok_or_else(|| Problem::NoSuchAccount { account: account.to_owned() })
+    }
+
+    /// Milliseconds until something is to be looked at, if nothing happens before.
+    pub fn wake(&self, now: Now) -> Option<i64> {
+        // An account that may not start now is looked at when a place is free or a pause is over.
+        let accounts = self.accounts.iter().filter_map(|account| {
+            if account::refresh_is_due(account, now) {
+                return self.may_start(account, now).then_some(0).or_else(|| self.pause_left(account, now));
+            }
+            account::wake(account, now)
+        });
+        let attempts = self.attempts.iter().filter(|attempt| attempt.idle()).map(|attempt| attempt.until.wait(now));
+        let asks = self.asks.iter().map(|ask| ask.until.wait(now));
+        accounts.chain(attempts).chain(asks).min()
+    }
+
+    fn next_operation(&mut self) -> Operation {
+        self.operations += 1;
+        Operation(self.operations)
+    }
+
+    fn budget(account: &Account) -> (String, String) {
+        (account.identity.issuer.clone(), account.identity.client_id.clone())
+    }
+
+    fn pause_left(&self, account: &Account, now: Now) -> Option<i64> {
+        self.pauses.get(&Self::budget(account)).map(|until| until.wait(now)).filter(|left| *left > 0)
+    }
+
+    /// Whether a refresh of this account may start now.
+    fn may_start(&self, account: &Account, now: Now) -> bool {
+        let budget = Self::budget(account);
+        let under_way = self
+            .accounts
+            .iter()
+            .filter(|other| {
+                matches!(&other.session, Session::SignedIn { refresh } if refresh.in_flight())
+                    && Self::budget(other) == budget
+            })
+            .count();
+        !self.quiet && under_way < MOST_AT_ONCE && self.pause_left(account, now).is_none()
+    }
+}
+
+/// What follows for the house.
+pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<HouseEffect>) {
+    let mut effects = Vec::new();
+    match event {
+        HouseEvent::Tick => {}
+        HouseEvent::Account { account, event } => happen(&mut house, &account, event, now, &mut effects),
+        HouseEvent::Ask(ask) => asked(&mut house, ask, &mut effects),
+        HouseEvent::AskerGone { ask } => house.asks.retain(|waiting| waiting.id != ask),
+        HouseEvent::Keychain(state) => {
+            let opened = state == KeychainState::Open && house.keychain != KeychainState::Open;
+            house.keychain = state;
+            if opened {
+                every(&mut house, |_| true, &Event::KeychainOpen, now, &mut effects);
+            }
+        }
+        HouseEvent::Quiet(quiet) => house.quiet = quiet,
+        HouseEvent::Corrected { issuer } => {
+            every(&mut house, |account| account.identity.issuer == issuer, &Event::Corrected, now, &mut effects);
+        }
+        HouseEvent::AttemptStarted(attempt) => {
+            effects.push(record(EventKind::SignInStarted, attempt.account.clone(), None));
+            house.attempts.push(*attempt);
+        }
+        HouseEvent::Redirected(redirected) => redirected_to(&mut house, redirected, &mut effects),
+        HouseEvent::CallbackRefused(problem) => {
+            effects.push(record(EventKind::CallbackRefused, None, Some(problem)));
+        }
+        HouseEvent::Exchanged { attempt, result, fresh } => {
+            exchanged(&mut house, &attempt, result, fresh, &mut effects);
+        }
+        HouseEvent::Stored { attempt, result } => stored(&mut house, &attempt, result, now, &mut effects),
+        HouseEvent::AttemptDismissed { attempt } => {
+            house.attempts.retain(|known| known.id != attempt);
+            effects.push(HouseEffect::ForgetAttempt { attempt });
+        }
+    }
+    look(&mut house, now, &mut effects);
+    answer_askers(&mut house, now, &mut effects);
+    (house, effects)
+}
+
+fn record(kind: EventKind, account: Option<AccountId>, problem: Option<Problem>) -> HouseEffect {
+    HouseEffect::Record { kind, account, problem }
+}
+
+fn every(house: &mut House, which: impl Fn(&Account) -> bool, event: &Event, now: Now, effects: &mut Vec<HouseEffect>) {
+    let ids: Vec<_> =
+        house.accounts.iter().filter(|account| which(account)).map(|account| account.id.clone()).collect();
+    for id in ids {
+        happen(house, &id, event.clone(), now, effects);
+    }
+}
+
+/// Lets `event` happen to one account, and keeps what follows for the others.
+fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &mut Vec<HouseEffect>) {
+    let Some(place) = house.accounts.iter().position(|account| account.id == *id) else { return };
+    // A provider that asks for a pause means the client, not one account.
+    if let Event::Arrived {
+        arrival:
+            Arrival::Answered(crate::effect::Outcome::Transient { problem: Problem::RateLimited { .. }, retry_after }),
+        ..
+    } = &event
+    {
+        let budget = House::budget(&house.accounts[place]);
+        let wait = schedule::retry(id, Generation(0), 1, &Problem::Stopping, *retry_after);
+        house.pauses.insert(budget, now.plus(wait));
+    }
+    let next = house.next_operation();
+    let account = house.accounts[place].clone();
+    let (account, Decided { effects: decided, records, forgotten }) = step(account, event, next, now);
+    for (kind, problem) in records {
+        effects.push(record(kind, Some(id.clone()), problem));
+    }
+    for (operation, effect) in decided {
+        effects.push(HouseEffect::Account { account: id.clone(), generation: account.generation, operation, effect });
+    }
+    house.accounts[place] = account;
+    if forgotten {
+        // Whoever waits for the sign-out is answered before the account is gone.
+        answer_askers(house, now, effects);
+        house.accounts.remove(place);
+    }
+}
+
+/// Gives every account a look whose time has come, as far as the budgets allow, and ends what is too old.
+fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
+    house.pauses.retain(|_, until| until.wait(now) > 0);
+    let ids: Vec<_> = house
+        .accounts
+        .iter()
+        .filter(|account| account::wake(account, now).is_some_and(|left| left <= 0))
+        .map(|account| account.id.clone())
+        .collect();
+    for id in ids {
+        let Some(account) = house.accounts.iter().find(|account| account.id == id) else { continue };
+        if !account::refresh_is_due(account, now) || house.may_start(account, now) {
+            happen(house, &id, Event::Look, now, effects);
+        }
+    }
+    for attempt in &mut house.attempts {
+        if attempt.until.wait(now) <= 0 && matches!(attempt.phase, Phase::Waiting) {
+            let minutes = u32::try_from(attempt::LIFETIME.as_secs() / 60).unwrap_or_default();
+            fail(attempt, Problem::AttemptExpired { minutes }, effects);
+            // It is shown as failed for as long as it waited.
+            attempt.until = now.plus(attempt::LIFETIME);
+        }
+    }
+    house.attempts.retain(|attempt| !matches!(attempt.phase, Phase::Failed { .. }) || attempt.until.wait(now) > 0);
+}
+
+fn asked(house: &mut House, ask: Ask, effects: &mut Vec<HouseEffect>) {
+    if house.asks.len() >= MOST_ASKS {
+        let account =
+            house.find(ask.account.as_str()).map_or_else(|_| ask.account.0.clone(), |a| a.identity.label.clone());
+        effects.push(HouseEffect::Refuse { ask: ask.id, problem: Problem::NotYet { account } });
+    } else {
+        house.asks.push(ask);
+    }
+}
+
+/// What an asker gets now: an answer, a refusal, or nothing yet.
+enum Verdict {
+    Now(HouseEffect),
+    Wait,
+    /// A refresh is wanted first.
+    Refresh,
+}
+
+fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
+    let mut place = 0;
+    while place < house.asks.len() {
+        let ask = house.asks[place].clone();
+        let account = house.accounts.iter().find(|account| account.id == ask.account);
+        let verdict = match account {
+            Some(account) => verdict(account, &ask, now),
+            None => Verdict::Now(HouseEffect::Refuse {
+                ask: ask.id,
+                problem: Problem::NoSuchAccount { account: ask.account.0.clone() },
+            }),
+        };
+        let verdict = match (verdict, account) {
+            (Verdict::Refresh, Some(account)) if house.may_start(account, now) => {
+                let id = account.id.clone();
+                happen(house, &id, Event::RefreshNow, now, effects);
+                Verdict::Wait
+            }
+            (Verdict::Refresh, _) => Verdict::Wait,
+            (verdict, _) => verdict,
+        };
+        match verdict {
+            Verdict::Now(effect) => {
+                effects.push(effect);
+                house.asks.remove(place);
+            }
+            Verdict::Refresh | Verdict::Wait if ask.until.wait(now) <= 0 => {
+                let problem = house
+                    .accounts
+                    .iter()
+                    .find(|account| account.id == ask.account)
+                    .map_or(Problem::NotYet { account: ask.account.0.clone() }, |account| {
+                        trouble(account).unwrap_or(Problem::NotYet { account: account.identity.label.clone() })
+                    });
+                effects.push(HouseEffect::Refuse { ask: ask.id, problem });
+                house.asks.remove(place);
+            }
+            Verdict::Refresh | Verdict::Wait => place += 1,
+        }
+    }
+}
+
+/// What is in an account's way.
+pub fn trouble(account: &Account) -> Option<Problem> {
+    let label = || account.identity.label.clone();
+    match &account.session {
+        Session::SignedIn { refresh } => match refresh {
+            Refresh::Waiting { problem, .. } | Refresh::Unsaved { problem: Some(problem), .. } => Some(problem.clone()),
+            Refresh::Blocked { fix } => Some(fix.clone()),
+            _ => None,
+        },
+        Session::NeedsSignIn { why } => Some(Problem::SignInNeeded { account: label(), why: *why }),
+        Session::ShredPending { .. } => Some(Problem::KeychainLocked),
+        Session::SignedOut | Session::Undoable { .. } | Session::Clearing(_) => None,
+    }
+}
+
+fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
+    let refuse = |problem| Verdict::Now(HouseEffect::Refuse { ask: ask.id, problem });
+    let done = || Verdict::Now(HouseEffect::Answer { ask: ask.id });
+    let signed_out = || Problem::SignedOut { account: account.identity.label.clone() };
+    let refresh = match (&account.session, &ask.want) {
+        (Session::SignedOut, Want::SignOut) => return done(),
+        (Session::ShredPending { .. }, Want::SignOut) => return refuse(Problem::KeychainLocked),
+        (_, Want::SignOut) => return Verdict::Wait,
+        (Session::SignedIn { refresh }, _) => refresh,
+        (Session::NeedsSignIn { .. }, _) => return refuse(trouble(account).unwrap_or_else(signed_out)),
+        _ => return refuse(signed_out()),
+    };
+    match &ask.want {
+        Want::Token { least } => {
+            let good = account
+                .access
+                .is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
+            if good {
+                return Verdict::Now(HouseEffect::HandOut { ask: ask.id, account: account.id.clone() });
+            }
+        }
+        Want::Refresh { from } if account.generation > *from => return done(),
+        Want::Refresh { .. } | Want::SignOut => {}
+    }
+    match refresh {
+        Refresh::Blocked { fix } => refuse(fix.clone()),
+        Refresh::Unsaved { until: Some(_), problem: Some(problem), .. } => refuse(problem.clone()),
+        Refresh::Idle { .. } if !account.refreshable => refuse(Problem::SignInNeeded {
+            account: account.identity.label.clone(),
+            why: crate::problem::Why::NoRefreshToken,
+        }),
+        Refresh::Idle { .. } | Refresh::Journaled { .. } => Verdict::Refresh,
+        Refresh::Waiting { since, problem, .. } => {
+            // An asker brings a retry forward, but not within moments of the last one, and never against a
+            // provider that asked for a pause. What is on this machine can be looked at any time.
+            let local = matches!(problem.exit(), Exit::Keychain | Exit::Disk);
+            let rested = now.boot.0.saturating_sub(since.boot.0) >= crate::time::millis(schedule::ASKER_RETRY);
+            let asked_before = ask.since.boot <= since.boot;
+            let paused = matches!(problem, Problem::RateLimited { .. });
+            if paused || asked_before || !(local || rested) { refuse(problem.clone()) } else { Verdict::Refresh }
+        }
+        Refresh::Opening { .. } | Refresh::Sent { .. } | Refresh::Unsaved { .. } => Verdict::Wait,
+    }
+}
+
+fn fail(attempt: &mut Attempt, problem: Problem, effects: &mut Vec<HouseEffect>) {
+    effects.push(HouseEffect::ForgetAttempt { attempt: attempt.id.clone() });
+    effects.push(record(EventKind::SignInFailed, attempt.account.clone(), Some(problem.clone())));
+    attempt.phase = Phase::Failed { problem };
+}
+
+fn redirected_to(house: &mut House, redirected: Redirected, effects: &mut Vec<HouseEffect>) {
+    let waiting = house
+        .attempts
+        .iter_mut()
+        .find(|attempt| attempt.state == redirected.state && matches!(attempt.phase, Phase::Waiting));
+    let Some(attempt) = waiting else {
+        let problem =
+            if house.used.contains(&redirected.state) { Problem::CallbackUsed } else { Problem::UnknownCallback };
+        // A second copy is an everyday thing (a page reloaded, a link delivered twice); a forgery is not.
+        if problem == Problem::UnknownCallback {
+            effects.push(record(EventKind::CallbackRefused, None, Some(problem)));
+        }
+        return;
+    };
+    house.used.push_back(redirected.state);
+    if house.used.len() > attempt::MOST_USED {
+        house.used.pop_front();
+    }
+    match redirected.answer {
+        Ok(()) => {
+            attempt.phase = Phase::Exchanging;
+            effects.push(HouseEffect::Exchange { attempt: attempt.id.clone() });
+        }
+        Err(error) => {
+            let provider = attempt.provider.0.clone();
+            let problem = if error.error == "access_denied" {
+                Problem::ConsentDenied { provider }
+            } else {
+                Problem::AuthorizationFailed { provider, error: error.error, detail: error.description }
+            };
+            fail(attempt, problem, effects);
+        }
+    }
+}
+
+/// What became of the redirect with this `state`, for whoever brought it.
+pub fn callback_verdict(house: &House, state: &Digest) -> Result<AttemptId, Problem> {
+    match house.attempts.iter().find(|attempt| attempt.state == *state) {
+        Some(attempt) if matches!(attempt.phase, Phase::Waiting) => Ok(attempt.id.clone()),
+        _ if house.used.contains(state) => Err(Problem::CallbackUsed),
+        _ => Err(Problem::UnknownCallback),
+    }
+}
+
+fn exchanged(
+    house: &mut House,
+    id: &AttemptId,
+    result: Result<Box<Person>, Problem>,
+    fresh: AccountId,
+    effects: &mut Vec<HouseEffect>,
+) {
+    let Some(place) = house.attempts.iter().position(|attempt| attempt.id == *id) else {
+        // Cancelled meanwhile: what was granted is given back.
+        if result.is_ok() {
+            effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+        }
+        return;
+    };
+    let person = match result {
+        Ok(person) => person,
+        Err(problem) => return fail(&mut house.attempts[place], problem, effects),
+    };
+    let attempt = &house.attempts[place];
+    let known = house.accounts.iter().find(|account| {
+        account.identity.provider == attempt.provider
+            && account.identity.issuer == attempt.issuer
+            && account.identity.subject == person.subject
+    });
+    let expected = attempt.account.as_ref().and_then(|id| house.accounts.iter().find(|account| account.id == *id));
+    if let Some(expected) = expected
+        && known.is_none_or(|known| known.id != expected.id)
+    {
+        let problem = Problem::OtherSubject { account: expected.identity.label.clone() };
+        effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+        return fail(&mut house.attempts[place], problem, effects);
+    }
+    if known.is_some_and(|known| matches!(known.session, Session::Clearing(_) | Session::ShredPending { .. })) {
+        effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+        return fail(&mut house.attempts[place], Problem::KeychainLocked, effects);
+    }
+    let (account, label, keep_key) = match known {
+        Some(known) => (
+            known.id.clone(),
+            known.identity.label.clone(),
+            matches!(known.session, Session::SignedIn { .. } | Session::Undoable { .. }),
+        ),
+        None => (fresh, free_label(house, attempt.label.as_deref().unwrap_or(attempt.provider.as_str())), false),
+    };
+    effects.push(HouseEffect::Store { attempt: id.clone(), account: account.clone(), label: label.clone(), keep_key });
+    house.attempts[place].phase = Phase::Storing { account, label, person };
+}
+
+/// `wanted`, or `wanted-2` and so on where it is taken.
+pub fn free_label(house: &House, wanted: &str) -> String {
+    let taken = |label: &str| {
+        house.accounts.iter().any(|account| account.identity.label == label)
+            || house.attempts.iter().any(|attempt| attempt.takes(label))
+    };
+    if !taken(wanted) {
+        return wanted.to_owned();
+    }
+    // One of these is free: there are more of them than accounts.
+    (2..house.accounts.len() + house.attempts.len() + 3)
+        .map(|number| format!("{wanted}-{number}"))
+        .find(|label| !taken(label))
+        .unwrap_or_else(|| wanted.to_owned())
+}
+
+fn stored(
+    house: &mut House,
+    id: &AttemptId,
+    result: Result<Generation, Problem>,
+    now: Now,
+    effects: &mut Vec<HouseEffect>,
+) {
+    let Some(place) = house.attempts.iter().position(|attempt| attempt.id == *id) else { return };
+    let Phase::Storing { account: account_id, label, person } = house.attempts[place].phase.clone() else { return };
+    let generation = match result {
+        Ok(generation) => generation,
+        Err(problem) => {
+            effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+            return fail(&mut house.attempts[place], problem, effects);
+        }
+    };
+    let attempt = house.attempts.remove(place);
+    effects.push(HouseEffect::ForgetAttempt { attempt: id.clone() });
+    let known = house.accounts.iter().position(|account| account.id == account_id);
+    let access = account::Access::of(&person.grant);
+    let mut account = Account {
+        id: account_id.clone(),
+        generation,
+        identity: Identity {
+            label,
+            provider: attempt.provider,
+            issuer: attempt.issuer,
+            client_id: attempt.client_id,
+            subject: person.subject,
+            name: person.name,
+            email: person.email,
+            scopes: person.grant.scopes.clone().unwrap_or_default(),
+        },
+        session: Session::SignedOut,
+        access: Some(access),
+        refreshable: person.grant.refreshable,
+        refreshed_at: Some(now.wall),
+        signed_in_at: Some(now.wall),
+    };
+    account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
+    match known {
+        Some(place) => house.accounts[place] = account,
+        None => house.accounts.push(account),
+    }
+    effects.push(record(EventKind::SignedIn, Some(account_id), None));
+}

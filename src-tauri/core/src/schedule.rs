@@ -1,0 +1,141 @@
+//! When: due times, backoff and jitter, as functions of what is known.
+
+use crate::names::{AccountId, Generation};
+use crate::problem::{Exit, Problem};
+use crate::time::{Moment, millis};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// A refresh is due when this part of the lifetime is left. A fifth is twice what any asker can demand by
+/// default ([`least_validity`]), so that nobody has to wait for a refresh in ordinary times.
+pub const MARGIN_PART: u32 = 5;
+
+/// Due times are spread over this part of the margin, so that accounts which expire together do not ask together.
+const SPREAD_PART: u32 = 4;
+
+/// The first retry comes after this.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+
+/// No retry waits longer. With it, a provider that is down for 24 h sees 56 requests of one account.
+const RETRY_MOST: Duration = Duration::from_secs(30 * 60);
+
+/// What is on this machine (keychain, disk) is looked at more often: it costs the provider nothing.
+const LOCAL_RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// `Retry-After` is honoured up to this; a provider that asks for more is asked once an hour.
+const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+
+/// Between two tries that askers bring forward.
+pub const ASKER_RETRY: Duration = Duration::from_secs(10);
+
+/// A stable number in 0..1000 for this account, generation and attempt.
+fn permille(account: &AccountId, generation: Generation, attempt: u32) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (account, generation, attempt).hash(&mut hasher);
+    u32::try_from(hasher.finish() % 1000).unwrap_or_default()
+}
+
+/// When a token that ends at `expires` and was good for `lifetime` is to be refreshed.
+pub fn due(account: &AccountId, generation: Generation, expires: Moment, lifetime: Duration) -> Moment {
+    let margin = lifetime / MARGIN_PART;
+    let spread = margin / SPREAD_PART * permille(account, generation, 0) / 1000;
+    expires.earlier(margin + spread)
+}
+
+/// How long to wait before try number `attempt` (the first retry is 1).
+pub fn retry(
+    account: &AccountId,
+    generation: Generation,
+    attempt: u32,
+    problem: &Problem,
+    retry_after: Option<Duration>,
+) -> Duration {
+    let local = matches!(problem.exit(), Exit::Keychain | Exit::Disk);
+    let most = if local { LOCAL_RETRY_MOST } else { RETRY_MOST };
+    let backoff = ExponentialBuilder::new()
+        .with_min_delay(RETRY_FIRST)
+        .with_max_delay(most)
+        .without_max_times()
+        .build()
+        .nth(usize::try_from(attempt.saturating_sub(1).min(64)).unwrap_or_default())
+        .unwrap_or(most);
+    // Up to a fifth more, never less: nobody is asked earlier than the backoff says.
+    let jitter = backoff / 5 * permille(account, generation, attempt) / 1000;
+    backoff.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MOST)) + jitter
+}
+
+/// The life that a token handed out has at the least, in milliseconds: what was asked for, but never under 1 s or a tenth
+/// of the lifetime (it would end on the way), and never over half of it (no refresh could satisfy that for long).
+pub fn least_validity(asked: Option<Duration>, lifetime: Option<i64>) -> i64 {
+    const SECOND: i64 = 1000;
+    let asked = asked.map_or(0, millis);
+    match lifetime {
+        Some(lifetime) => asked.max(SECOND).max(lifetime / 10).min(lifetime / 2),
+        None => asked.max(SECOND),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Now;
+
+    fn account() -> AccountId {
+        AccountId("a".to_owned())
+    }
+
+    fn unreachable() -> Problem {
+        Problem::Unreachable { host: "h".to_owned() }
+    }
+
+    #[test]
+    fn a_refresh_is_due_between_a_fifth_and_a_quarter_of_the_lifetime_before_the_end() {
+        for seconds in [1, 5, 60, 3600, 60 * 86_400] {
+            let lifetime = Duration::from_secs(seconds);
+            let now = Now::default();
+            for generation in 0..50 {
+                let due = due(&account(), Generation(generation), now.plus(lifetime), lifetime);
+                let margin = millis(lifetime) - due.left(now);
+                assert!(
+                    margin >= millis(lifetime) / 5 - 1 && margin <= millis(lifetime) / 4 + 1,
+                    "{seconds} s: {margin}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_provider_that_is_down_for_a_day_sees_fewer_than_sixty_requests() {
+        let mut waited = Duration::ZERO;
+        let mut requests = 0;
+        while waited < Duration::from_secs(86_400) {
+            requests += 1;
+            waited += retry(&account(), Generation(1), requests, &unreachable(), None);
+        }
+        assert!(requests < 60, "{requests}");
+    }
+
+    #[test]
+    fn retry_after_is_honoured_and_clamped_to_an_hour() {
+        let wait = |after| retry(&account(), Generation(1), 1, &unreachable(), Some(Duration::from_secs(after)));
+        assert!(wait(120) >= Duration::from_secs(120));
+        assert!(wait(1_000_000_000) <= Duration::from_secs(3601));
+    }
+
+    #[test]
+    fn the_keychain_and_the_disk_are_looked_at_every_half_minute() {
+        let wait = retry(&account(), Generation(1), 20, &Problem::KeychainLocked, None);
+        assert!(wait <= Duration::from_secs(36), "{wait:?}");
+    }
+
+    #[test]
+    fn the_least_validity_lies_between_a_tenth_and_a_half_of_the_lifetime() {
+        let hour = Some(3_600_000);
+        assert_eq!(least_validity(None, hour), 360_000);
+        assert_eq!(least_validity(Some(Duration::from_secs(900)), hour), 900_000);
+        assert_eq!(least_validity(Some(Duration::from_secs(90_000)), hour), 1_800_000);
+        assert_eq!(least_validity(None, Some(5_000)), 1_000);
+        assert_eq!(least_validity(None, None), 1_000);
+    }
+}

@@ -1,0 +1,90 @@
+//! From what is decided to what is shown.
+
+use crate::account::{Account, Refresh, Session};
+use crate::house::{House, trouble};
+use crate::problem::Problem;
+use crate::time::Now;
+use crate::view::{AccountState, AccountView, HouseView, KeychainView, NextRefresh, ProviderView, TrayState};
+
+/// Everything there is to show.
+pub fn house(
+    house: &House,
+    providers: Vec<ProviderView>,
+    problems: Vec<Problem>,
+    keychain_kind: &str,
+    now: Now,
+) -> HouseView {
+    let accounts: Vec<_> = house.accounts.iter().map(account).collect();
+    let next_refresh = accounts
+        .iter()
+        .filter_map(|account| {
+            let at = account.refresh_at?;
+            Some(NextRefresh { account: account.id.clone(), at })
+        })
+        .min_by_key(|next| next.at);
+    let attention = accounts.iter().any(|account| account.state.wants_attention())
+        || !problems.is_empty()
+        || accounts
+            .iter()
+            .any(|account| matches!(account.problem, Some(Problem::KeychainLocked | Problem::KeychainAbsent)));
+    let tray = if attention {
+        TrayState::Attention
+    } else if accounts.iter().any(|account| account.state == AccountState::Refreshing) {
+        TrayState::Refreshing
+    } else {
+        TrayState::Fresh
+    };
+    HouseView {
+        at: now.wall,
+        accounts,
+        attempts: house.attempts.iter().map(crate::attempt::Attempt::view).collect(),
+        providers,
+        keychain: KeychainView { kind: keychain_kind.to_owned(), state: house.keychain },
+        problems,
+        tray,
+        next_refresh,
+    }
+}
+
+/// One account.
+pub fn account(account: &Account) -> AccountView {
+    let state = match &account.session {
+        Session::SignedIn { refresh } => match refresh {
+            Refresh::Idle { .. } => AccountState::Fresh,
+            Refresh::Opening { .. } | Refresh::Journaled { .. } | Refresh::Sent { .. } => AccountState::Refreshing,
+            Refresh::Unsaved { problem: None, .. } => AccountState::Refreshing,
+            Refresh::Unsaved { .. } | Refresh::Waiting { .. } => AccountState::Waiting,
+            Refresh::Blocked { .. } => AccountState::Blocked,
+        },
+        Session::NeedsSignIn { .. } => AccountState::SignInAgain,
+        Session::Undoable { .. } => AccountState::Undoable,
+        Session::Clearing(_) | Session::ShredPending { .. } => AccountState::SigningOut,
+        Session::SignedOut => AccountState::SignedOut,
+    };
+    let refresh_at = match &account.session {
+        Session::SignedIn { refresh: Refresh::Idle { due } } => due.map(|due| due.wall),
+        Session::SignedIn { refresh: Refresh::Waiting { until, .. } } => Some(until.wall),
+        _ => None,
+    };
+    let undo_until = match &account.session {
+        Session::Undoable { until, .. } => Some(until.wall),
+        _ => None,
+    };
+    AccountView {
+        id: account.id.clone(),
+        label: account.identity.label.clone(),
+        provider: account.identity.provider.clone(),
+        issuer: account.identity.issuer.clone(),
+        name: account.identity.name.clone(),
+        email: account.identity.email.clone(),
+        scopes: account.identity.scopes.clone(),
+        state,
+        expires_at: account.access.and_then(|access| access.expires).map(|expires| expires.wall),
+        lifetime: account.access.and_then(|access| access.lifetime),
+        refresh_at,
+        refreshed_at: account.refreshed_at,
+        signed_in_at: account.signed_in_at,
+        problem: trouble(account),
+        undo_until,
+    }
+}
