@@ -1,2 +1,78 @@
-//! Soon.
-fn main() {}
+//! The `larder` command: asks the agent and prints what it answers. Thin: the agent decides and acts.
+
+mod accounts;
+mod agent;
+mod args;
+mod browser;
+mod duration;
+mod events;
+mod policy;
+mod print;
+mod providers;
+mod sign_in;
+mod status;
+mod table;
+mod words;
+
+use args::{Args, Command};
+use clap::Parser;
+use larder_client::{Client, Problem, Start};
+use larder_core::problem::Exit;
+use print::{Failure, Print};
+use std::process::ExitCode;
+
+/// What every command has at hand.
+struct Context {
+    print: Print,
+    start: Start,
+}
+
+impl Context {
+    /// A connection to the profile's agent.
+    fn connect(&self) -> Result<Client, Problem> {
+        Client::connect(&larder_client::profile()?, self.start.clone())
+    }
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // Help and version go to stdout and are 0, usage errors to stderr and 2.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    let context =
+        Context { print: Print { json: args.json }, start: if args.no_start { Start::Never } else { Start::IfNeeded } };
+    let exit = match run(&context, args.command) {
+        Ok(exit) => exit,
+        // Who reads has enough.
+        Err(Failure::NobodyReads) => Exit::Done,
+        Err(Failure::Problem(problem)) => {
+            context.print.problem(&problem);
+            problem.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::SignIn(args) => sign_in::sign_in(context, args)?,
+        Command::Callback { url } => sign_in::callback(context, url)?,
+        Command::Accounts => accounts::list(context)?,
+        Command::Status => return status::status(context),
+        Command::Token { account, min_validity, format } => {
+            accounts::token(context, &account, min_validity, format)?;
+        }
+        Command::Refresh(which) => accounts::refresh(context, which)?,
+        Command::SignOut { which, forget, here_only } => accounts::sign_out(context, which, forget, here_only)?,
+        Command::Providers { command } => providers::run(context, command)?,
+        Command::Policy { command } => policy::run(context, command)?,
+        Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Unlock => agent::unlock(context)?,
+        Command::Agent { stop } => agent::agent(context, stop)?,
+    }
+    Ok(Exit::Done)
+}

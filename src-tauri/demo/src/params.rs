@@ -5,26 +5,31 @@ use url::form_urlencoded;
 
 /// RFC 6749 3.1 and 3.2: a parameter without a value counts as left out, and none may come twice.
 #[derive(Debug, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
-
-/// A parameter came more than once; which one.
-#[derive(Debug)]
-pub(crate) struct Repeated(pub(crate) String);
+pub(crate) struct Params {
+    pairs: Vec<(String, String)>,
+    repeated: Option<String>,
+}
 
 impl Params {
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, Repeated> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
+    pub(crate) fn parse(text: &[u8]) -> Self {
+        let mut params = Self::default();
         for (name, value) in form_urlencoded::parse(text).into_owned() {
-            if pairs.iter().any(|(had, _)| *had == name) {
-                return Err(Repeated(name));
+            if params.pairs.iter().any(|(had, _)| *had == name) {
+                params.repeated.get_or_insert(name);
+            } else {
+                params.pairs.push((name, value));
             }
-            pairs.push((name, value));
         }
-        Ok(Self(pairs))
+        params
+    }
+
+    /// The first parameter that came more than once.
+    pub(crate) fn repeated(&self) -> Option<&str> {
+        self.repeated.as_deref()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(had, _)| had == name)?;
+        let (_, value) = self.pairs.iter().find(|(had, _)| had == name)?;
         (!value.is_empty()).then_some(value)
     }
 }

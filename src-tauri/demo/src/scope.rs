@@ -2,7 +2,7 @@
 
 /// A scope and what the consent page says it is.
 const KNOWN: [(&str, &str); 6] = [
-    ("openid", "Know who you are, by a number that stands for you"),
+    ("openid", "Recognise you when you come back"),
     ("profile", "See your name"),
     ("email", "See your e-mail address"),
     ("offline_access", "Stay signed in while you are away"),

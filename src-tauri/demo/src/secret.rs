@@ -20,8 +20,8 @@ pub(crate) fn random_secret() -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// SHA-256 of a secret, in hex. The server keeps no secret itself: neither its memory nor its state file opens anything, and
-/// looking one up by its hash tells nothing by the time it takes.
+/// SHA-256 of a secret, in hex. The server keeps no secret itself: neither its memory nor its state file opens a
+/// session, and looking one up by its hash tells nothing by the time it takes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct SecretHash(String);
 

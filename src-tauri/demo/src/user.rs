@@ -23,8 +23,8 @@ impl User {
         fits.then_some(Self { username })
     }
 
-    /// The subject (OpenID Connect Core 2): the same for the same name at every start, and not the name itself, so that nothing
-    /// comes to rely on reading it.
+    /// The subject (OpenID Connect Core 2): the same for the same name at every start, and not the name itself, so that
+    /// nothing comes to rely on reading it.
     pub(crate) fn sub(&self) -> String {
         format!("user-{}", SecretHash::of(&format!("larder-demo:{}", self.username)).short())
     }

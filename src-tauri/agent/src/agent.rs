@@ -1,0 +1,365 @@
+//! The one loop that owns every account. Everything that happens comes in as a [`Message`]; core decides; effects go out.
+
+use crate::audit::Audit;
+use crate::configuration::Configuration;
+use crate::perform::{Hands, Performed, Task, keychain_state};
+use crate::program::{self, Program};
+use crate::sign_in::{self, Secrets};
+use crate::{discovery, grants, identity, token_endpoint};
+use larder_core::account::{Event, Session};
+use larder_core::attempt::{self, Attempt, Phase};
+use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
+use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
+use larder_core::names::{AccountId, AttemptId, Generation, Operation, ProviderName};
+use larder_core::problem::{Problem, Why};
+use larder_core::protocol::{Answer, Decision, OnWire, Push, Request, Revocation};
+use larder_core::show;
+use larder_core::time::Now;
+use larder_core::view::{EventKind, EventView, HouseView, KeychainState};
+use secrecy::ExposeSecret;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// The longest sleep. A timer stops while the machine sleeps, and the wall clock can be set: what is due is looked at
+/// again at least this often, so nothing is late by more than this after either.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// How long whoever signs out waits to hear what came of the revocation.
+const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long making way may take: longer than any request, so that nothing in flight is lost.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(40);
+
+/// Where an answer goes.
+pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The connection.
+    pub connection: u64,
+    /// The program behind it, where the system tells.
+    pub program: Option<Program>,
+}
+
+/// What comes in.
+pub enum Message {
+    /// A request from the socket.
+    Request {
+        /// Who asks.
+        peer: Peer,
+        /// What.
+        request: Request,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// A connection has ended.
+    Gone {
+        /// Which.
+        connection: u64,
+    },
+    /// A sign-in is ready to begin, or cannot.
+    Begun {
+        /// Attempt and secrets.
+        result: Result<(Box<Attempt>, Box<Secrets>), Problem>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// An effect was performed.
+    Performed {
+        /// For which account.
+        account: AccountId,
+        /// In which generation it was decided.
+        generation: Generation,
+        /// For which operation.
+        operation: Operation,
+        /// What it came to.
+        performed: Performed,
+    },
+    /// An exchange has ended.
+    Exchanged {
+        /// Of which sign-in.
+        attempt: AttemptId,
+        /// Who signed in, with the tokens.
+        result: Result<(identity::Who, grants::Tokens, larder_core::effect::Grant), Problem>,
+    },
+    /// A sign-in is stored, or not.
+    Stored {
+        /// Which.
+        attempt: AttemptId,
+        /// The generation.
+        result: Result<Generation, Problem>,
+    },
+    /// The keychain was asked.
+    Keychain(KeychainState),
+    /// Whoever signed out has waited long enough to hear of the revocation.
+    SignedOut {
+        /// Of which account.
+        account: AccountId,
+        /// What to say of it.
+        revocation: Revocation,
+    },
+    /// A sign-out goes on, but not while anybody waits.
+    SignOutFailed {
+        /// Of which account.
+        account: AccountId,
+        /// Why.
+        problem: Problem,
+    },
+    /// What is stored of an account did not open.
+    Doubt {
+        /// Which.
+        account: AccountId,
+    },
+    /// The process was told to end.
+    Stop,
+}
+
+/// Why an answer waits.
+struct Asker {
+    reply: Reply,
+    peer: Peer,
+}
+
+/// The agent.
+pub struct Agent {
+    hands: Arc<Hands>,
+    audit: Arc<Audit>,
+    configuration: Configuration,
+    house: House,
+    secrets: HashMap<AttemptId, Secrets>,
+    askers: HashMap<u64, Asker>,
+    awaiting: HashMap<AttemptId, Vec<Reply>>,
+    signing_out: HashMap<AccountId, (String, Vec<Reply>)>,
+    finished: HashMap<AttemptId, AccountId>,
+    window: Option<u64>,
+    next_ask: u64,
+    draining: Vec<Reply>,
+    shown: Option<HouseView>,
+    inbox: mpsc::Receiver<Message>,
+    outbox: mpsc::Sender<Message>,
+    pushes: broadcast::Sender<Push>,
+}
+
+impl Agent {
+    /// An agent with these accounts.
+    pub fn new(
+        hands: Hands,
+        audit: Audit,
+        configuration: Configuration,
+        accounts: Vec<larder_core::account::Account>,
+        (outbox, inbox): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
+        pushes: broadcast::Sender<Push>,
+    ) -> Self {
+        Self {
+            hands: Arc::new(hands),
+            audit: Arc::new(audit),
+            configuration,
+            house: House::new(accounts),
+            secrets: HashMap::new(),
+            askers: HashMap::new(),
+            awaiting: HashMap::new(),
+            signing_out: HashMap::new(),
+            finished: HashMap::new(),
+            window: None,
+            next_ask: 0,
+            draining: Vec::new(),
+            shown: None,
+            inbox,
+            outbox,
+            pushes,
+        }
+    }
+
+    /// Runs until it is told to make way, and nothing is in flight any more.
+    pub async fn run(mut self) {
+        self.happen(HouseEvent::Tick).await;
+        let mut stopping: Option<tokio::time::Instant> = None;
+        loop {
+            if let Some(deadline) = stopping
+                && (self.nothing_in_flight() || tokio::time::Instant::now() >= deadline)
+            {
+                break;
+            }
+            let now = self.hands.clock.now();
+            let wake = self
+                .house
+                .wake(now)
+                .map(|left| Duration::from_millis(u64::try_from(left.max(0)).unwrap_or_default()).min(LONGEST_SLEEP));
+            // With nothing to wait for, nothing wakes up.
+            let sleep = async {
+                match wake.or(stopping.map(|_| Duration::from_millis(100))) {
+                    Some(wake) => tokio::time::sleep(wake).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(Message::Stop) => {
+                        stopping.get_or_insert_with(|| tokio::time::Instant::now() + DRAIN_PATIENCE);
+                        self.happen(HouseEvent::Quiet(true)).await;
+                    }
+                    Some(message) => {
+                        self.receive(message).await;
+                        if !self.draining.is_empty() {
+                            stopping.get_or_insert_with(|| tokio::time::Instant::now() + DRAIN_PATIENCE);
+                        }
+                    }
+                    None => break,
+                },
+                () = sleep => self.happen(HouseEvent::Tick).await,
+            }
+        }
+        for reply in self.draining.drain(..) {
+            let _ = reply.send(Ok(Answer::Done));
+        }
+        if let Ok(audit) = Arc::try_unwrap(self.audit) {
+            audit.close().await;
+        }
+    }
+
+    fn nothing_in_flight(&self) -> bool {
+        let account_rests = self.house.accounts.iter().all(|account| match &account.session {
+            Session::SignedIn { refresh } | Session::Undoable { refresh, .. } => !refresh.in_flight(),
+            Session::Clearing(_) => false,
+            _ => true,
+        });
+        let attempts_rest = self
+            .house
+            .attempts
+            .iter()
+            .all(|attempt| !matches!(attempt.phase, Phase::Exchanging | Phase::Storing { .. }));
+        account_rests && attempts_rest && self.signing_out.is_empty()
+    }
+
+    async fn receive(&mut self, message: Message) {
+        match message {
+            Message::Request { peer, request, reply } => self.requested(peer, request, reply).await,
+            Message::Gone { connection } => self.gone(connection).await,
+            Message::Begun { result, reply } => self.begun(result, reply).await,
+            Message::Performed { account, generation, operation, performed } => {
+                if let Some(state) = performed.keychain {
+                    self.happen(HouseEvent::Keychain(state)).await;
+                }
+                if let Some(arrival) = performed.arrival {
+                    if let Arrival::Revoked(result) = &arrival {
+                        self.revocation_ended(&account, result);
+                    }
+                    let event = Event::Arrived { generation, operation, arrival };
+                    self.happen(HouseEvent::Account { account, event }).await;
+                }
+            }
+            Message::Exchanged { attempt, result } => self.exchanged(attempt, result).await,
+            Message::Stored { attempt, result } => {
+                if let Err(problem) = &result
+                    && let Some(state) = keychain_state(problem)
+                {
+                    self.happen(HouseEvent::Keychain(state)).await;
+                } else if result.is_ok() {
+                    self.happen(HouseEvent::Keychain(KeychainState::Open)).await;
+                }
+                self.happen(HouseEvent::Stored { attempt, result }).await;
+            }
+            Message::Keychain(state) => self.happen(HouseEvent::Keychain(state)).await,
+            Message::SignedOut { account, revocation } => self.answer_signed_out(&account, revocation),
+            Message::SignOutFailed { account, problem } => self.sign_out_failed(&account, &problem),
+            Message::Doubt { account } => {
+                self.happen(HouseEvent::Account { account, event: Event::RefreshNow }).await;
+            }
+            Message::Stop => {}
+        }
+    }
+
+    /// Lets something happen: core decides, its effects go out, and whoever looks sees what changed.
+    async fn happen(&mut self, event: HouseEvent) {
+        let now = self.hands.clock.now();
+        let before = std::mem::replace(&mut self.house, House::new(Vec::new()));
+        let (after, effects) = house(before, event, now);
+        self.house = after;
+        for effect in effects {
+            self.carry_out(effect, now).await;
+        }
+        self.answer_awaiting();
+        self.show(now);
+    }
+
+    async fn carry_out(&mut self, effect: HouseEffect, now: Now) {
+        match effect {
+            HouseEffect::Account { account, generation, operation, effect } => {
+                self.act(account, generation, operation, effect);
+            }
+            HouseEffect::Exchange { attempt } => self.exchange(attempt),
+            HouseEffect::Store { attempt, account, label, keep_key } => self.store(attempt, account, label, keep_key),
+            HouseEffect::RevokeAttempt { attempt } => self.revoke_attempt(&attempt),
+            HouseEffect::ForgetAttempt { attempt } => {
+                self.secrets.remove(&attempt);
+            }
+            HouseEffect::HandOut { ask, account } => self.hand_out(ask, account),
+            HouseEffect::Answer { ask } => self.answer_ask(ask),
+            HouseEffect::Refuse { ask, problem } => self.refuse(ask, problem),
+            HouseEffect::Record { kind, account, problem } => {
+                let event = self.event(kind, account, None, problem, now);
+                self.record(event).await;
+            }
+        }
+    }
+
+    fn event(
+        &self,
+        kind: EventKind,
+        account: Option<AccountId>,
+        program: Option<String>,
+        problem: Option<Problem>,
+        now: Now,
+    ) -> EventView {
+        let known = account.as_ref().and_then(|id| self.house.accounts.iter().find(|account| account.id == *id));
+        let label = known.map(|account| account.identity.label.clone());
+        EventView { at: now.wall, kind, account, label, program, problem }
+    }
+
+    async fn record(&self, event: EventView) {
+        // Nobody may be looking.
+        let _ = self.pushes.send(Push::Event(event.clone()));
+        self.audit.record(event).await;
+    }
+
+    /// Tells whoever subscribed, if anything but the time changed.
+    fn show(&mut self, now: Now) {
+        let view = self.view(now);
+        let same = self.shown.as_ref().is_some_and(|shown| HouseView { at: view.at, ..shown.clone() } == view);
+        if !same {
+            let _ = self.pushes.send(Push::View(Box::new(view.clone())));
+            self.shown = Some(view);
+        }
+    }
+
+    fn view(&self, now: Now) -> HouseView {
+        show::house(
+            &self.house,
+            self.configuration.views(),
+            self.configuration.problems(),
+            self.hands.keychain.kind(),
+            now,
+        )
+    }
+
+    fn act(&self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {
+        let known = self.house.accounts.iter().find(|known| known.id == account);
+        let forget = known.is_some_and(|known| match known.session {
+            Session::Clearing(clearing) => clearing.forget,
+            _ => false,
+        });
+        let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();
+        let task = Task { account: account.clone(), provider, operation, forget, effect };
+        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
+        tokio::spawn(async move {
+            let performed = hands.perform(task).await;
+            let _ = outbox.send(Message::Performed { account, generation, operation, performed }).await;
+        });
+    }
+}
+
+mod asking;
+mod signing_in;

@@ -1,0 +1,344 @@
+//! The loop's part in requests: what each one asks, and who gets which answer.
+
+use super::{
+    ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
+    Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
+    show,
+};
+use larder_core::problem::Exit;
+use secrecy::ExposeSecret;
+use std::time::Duration;
+
+impl Agent {
+    pub(super) async fn requested(&mut self, peer: Peer, request: Request, reply: Reply) {
+        if self.house.quiet && !matches!(request, Request::View | Request::Drain | Request::Events { .. }) {
+            let _ = reply.send(Err(Problem::Stopping));
+            return;
+        }
+        match request {
+            // The connection itself answers these.
+            Request::Hello { .. } | Request::Subscribe => {
+                let _ = reply.send(Err(Problem::BadRequest { detail: "that was said already".to_owned() }));
+            }
+            Request::View => {
+                self.look_at_configuration().await;
+                let view = self.view(self.hands.clock.now());
+                let _ = reply.send(Ok(Answer::View(Box::new(view))));
+            }
+            Request::AttachWindow { activation_token } => self.attach_window(&peer, activation_token, reply),
+            Request::SignIn { provider, label, account, redirect } => {
+                self.look_at_configuration().await;
+                self.begin_sign_in(provider, label, account, redirect, reply);
+            }
+            Request::AwaitSignIn { attempt } => {
+                let waits = self.house.attempts.iter().any(|known| known.id == attempt);
+                if waits {
+                    self.awaiting.entry(attempt).or_default().push(reply);
+                    self.answer_awaiting();
+                } else {
+                    let _ = reply.send(self.how_it_ended(&attempt));
+                }
+            }
+            Request::CancelSignIn { attempt } => {
+                self.happen(HouseEvent::AttemptDismissed { attempt }).await;
+                let _ = reply.send(Ok(Answer::Done));
+            }
+            Request::AuthorizationUrl { attempt } => {
+                let url = self.secrets.get(&attempt).map(|secrets| secrets.authorization_url.to_string());
+                let _ = reply.send(match url {
+                    Some(url) => Ok(Answer::AuthorizationUrl { url }),
+                    None => Err(Problem::NoSuchAttempt { attempt }),
+                });
+            }
+            Request::Callback { url, activation_token } => self.callback(&url, activation_token, reply).await,
+            Request::Token { account, min_validity } => self.token(peer, &account, min_validity, reply).await,
+            Request::Refresh { account } => {
+                self.look_at_configuration().await;
+                match self.house.find(&account) {
+                    Ok(known) => {
+                        let (id, from) = (known.id.clone(), known.generation);
+                        self.ask(peer, id, Want::Refresh { from }, reply).await;
+                    }
+                    Err(problem) => {
+                        let _ = reply.send(Err(problem));
+                    }
+                }
+            }
+            Request::RefreshAll => {
+                self.look_at_configuration().await;
+                let all: Vec<_> = self.house.accounts.iter().map(|account| account.id.clone()).collect();
+                for account in all {
+                    self.happen(HouseEvent::Account { account, event: Event::RefreshNow }).await;
+                }
+                let _ = reply.send(Ok(Answer::Done));
+            }
+            Request::SignOut { account, undoable, forget, here_only } => {
+                self.sign_out(peer, &account, undoable, forget, !here_only, reply).await;
+            }
+            Request::UndoSignOut { account } => match self.house.find(&account) {
+                Ok(known) => {
+                    let id = known.id.clone();
+                    self.happen(HouseEvent::Account { account: id.clone(), event: Event::Undo }).await;
+                    let _ = reply.send(self.account_answer(&id));
+                }
+                Err(problem) => {
+                    let _ = reply.send(Err(problem));
+                }
+            },
+            Request::Events { limit } => {
+                let audit = Arc::clone(&self.audit);
+                tokio::spawn(async move {
+                    let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
+                });
+            }
+            Request::Unlock => self.unlock(reply),
+            Request::Drain => {
+                self.happen(HouseEvent::Quiet(true)).await;
+                self.draining.push(reply);
+            }
+            Request::Providers
+            | Request::Provider { .. }
+            | Request::AddProvider { .. }
+            | Request::RemoveProvider { .. }
+            | Request::OfferDemo { .. }
+            | Request::Policy
+            | Request::SetPolicy { .. } => {
+                let answer = self.configure(&peer, request).await;
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// Reads configuration that changed on the disk; accounts that waited for a correction are tried again.
+    pub(super) async fn look_at_configuration(&mut self) {
+        for issuer in self.configuration.reload() {
+            self.happen(HouseEvent::Corrected { issuer }).await;
+        }
+    }
+
+    async fn configure(&mut self, peer: &Peer, request: Request) -> Result<Answer, Problem> {
+        self.look_at_configuration().await;
+        let accounts = &self.house.accounts;
+        let (answer, kind) = self.configuration.answer(request, peer.connection, accounts)?;
+        if let Some(kind) = kind {
+            let event =
+                self.event(kind, None, peer.program.as_ref().map(|p| p.path.clone()), None, self.hands.clock.now());
+            self.record(event).await;
+            self.look_at_configuration().await;
+        }
+        self.show(self.hands.clock.now());
+        Ok(answer)
+    }
+
+    fn attach_window(&mut self, peer: &Peer, activation_token: Option<String>, reply: Reply) {
+        let other = self.window.is_some_and(|window| window != peer.connection);
+        if other {
+            let _ = self.pushes.send(Push::ShowWindow { activation_token });
+        } else {
+            self.window = Some(peer.connection);
+        }
+        let _ = reply.send(Ok(Answer::Window { other }));
+    }
+
+    pub(super) async fn gone(&mut self, connection: u64) {
+        if self.window == Some(connection) {
+            self.window = None;
+        }
+        self.configuration.gone(connection);
+        let asks: Vec<_> =
+            self.askers.iter().filter(|(_, asker)| asker.peer.connection == connection).map(|(ask, _)| *ask).collect();
+        for ask in asks {
+            // A refresh that it led goes on for the others.
+            self.askers.remove(&ask);
+            self.happen(HouseEvent::AskerGone { ask }).await;
+        }
+        self.show(self.hands.clock.now());
+    }
+
+    async fn token(&mut self, peer: Peer, account: &str, min_validity: Option<u64>, reply: Reply) {
+        let known = match self.house.find(account) {
+            Ok(known) => known.clone(),
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+                return;
+            }
+        };
+        self.look_at_configuration().await;
+        let path = peer.program.as_ref().map(|program| program.path.clone());
+        match self.configuration.decide(path.as_deref(), &known) {
+            Ok(Decision::Allow) => {
+                let least = min_validity.map(Duration::from_secs);
+                self.ask(peer, known.id, Want::Token { least }, reply).await;
+            }
+            // Nobody can be asked yet; and a policy that cannot be read allows nothing.
+            Ok(Decision::Ask | Decision::Deny) | Err(_) => {
+                let program = path.clone().unwrap_or_else(|| "an unknown program".to_owned());
+                let problem = Problem::Denied { program, account: known.identity.label.clone() };
+                let event =
+                    self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), self.hands.clock.now());
+                self.record(event).await;
+                let _ = reply.send(Err(problem));
+            }
+        }
+    }
+
+    async fn ask(&mut self, peer: Peer, account: AccountId, want: Want, reply: Reply) {
+        self.next_ask += 1;
+        let (id, now) = (self.next_ask, self.hands.clock.now());
+        self.askers.insert(id, Asker { reply, peer });
+        let ask = Ask { id, account, want, until: now.plus(ASK_PATIENCE), since: now };
+        self.happen(HouseEvent::Ask(ask)).await;
+    }
+
+    fn account_answer(&self, id: &AccountId) -> Result<Answer, Problem> {
+        self.house.find(id.as_str()).map(|account| Answer::Account(Box::new(show::account(account))))
+    }
+
+    /// An ask was for something that is done now.
+    pub(super) fn answer_ask(&mut self, ask: u64) {
+        let Some(asker) = self.askers.remove(&ask) else { return };
+        let _ = asker.reply.send(Ok(Answer::Done));
+    }
+
+    pub(super) fn refuse(&mut self, ask: u64, problem: Problem) {
+        if let Some(asker) = self.askers.remove(&ask) {
+            let _ = asker.reply.send(Err(problem));
+        }
+    }
+
+    /// Opens the access token and hands it over, off the loop.
+    pub(super) fn hand_out(&mut self, ask: u64, account: AccountId) {
+        let Some(Asker { reply, peer }) = self.askers.remove(&ask) else { return };
+        let label = self.house.find(account.as_str()).map_or_else(|_| account.0.clone(), |a| a.identity.label.clone());
+        let (hands, outbox, audit, pushes) =
+            (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
+        let now = hands.clock.now();
+        tokio::spawn(async move {
+            let answer = open_for(&hands, &account, &label, peer.program.as_ref()).await;
+            if let Err(problem) = &answer
+                && problem.exit() == Exit::SignIn
+            {
+                // A refresh would meet the same, and then the account knows it.
+                let _ = outbox.send(Message::Doubt { account: account.clone() }).await;
+            }
+            if answer.is_ok() {
+                let event = larder_core::view::EventView {
+                    at: now.wall,
+                    kind: EventKind::HandedOut,
+                    account: Some(account),
+                    label: Some(label),
+                    program: peer.program.map(|program| program.path),
+                    problem: None,
+                };
+                let _ = pushes.send(Push::Event(event.clone()));
+                audit.record(event).await;
+            }
+            let _ = reply.send(answer);
+        });
+    }
+
+    async fn sign_out(&mut self, peer: Peer, account: &str, undoable: bool, forget: bool, revoke: bool, reply: Reply) {
+        let (id, label, gone) = match self.house.find(account) {
+            Ok(known) => (known.id.clone(), known.identity.label.clone(), known.session == Session::SignedOut),
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+                return;
+            }
+        };
+        if gone && !forget {
+            let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation: Revocation::NotTried }));
+            return;
+        }
+        let revoke = revoke && !gone;
+        let event = Event::SignOut { undoable, forget, revoke };
+        if undoable {
+            self.happen(HouseEvent::Account { account: id.clone(), event }).await;
+            let _ = reply.send(self.account_answer(&id));
+            return;
+        }
+        if forget && let Err(problem) = self.audit.forget(id.clone()).await {
+            tracing::warn!("{}", larder_core::words::sentence(&problem));
+        }
+        // First whether it is signed out here; then what came of telling the provider.
+        let (done, signed_out) = tokio::sync::oneshot::channel();
+        self.signing_out.entry(id.clone()).or_insert_with(|| (label, Vec::new())).1.push(reply);
+        self.happen(HouseEvent::Account { account: id.clone(), event }).await;
+        self.ask(peer, id.clone(), Want::SignOut, done).await;
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            let message = match signed_out.await {
+                Ok(Ok(_)) if revoke => {
+                    tokio::time::sleep(REVOCATION_PATIENCE).await;
+                    Message::SignedOut { account: id, revocation: Revocation::Pending }
+                }
+                Ok(Ok(_)) => Message::SignedOut { account: id, revocation: Revocation::NotTried },
+                Ok(Err(problem)) => Message::SignOutFailed { account: id, problem },
+                Err(_) => return,
+            };
+            let _ = outbox.send(message).await;
+        });
+    }
+
+    pub(super) fn revocation_ended(&mut self, account: &AccountId, result: &Result<(), Option<Problem>>) {
+        let revocation = match result {
+            Ok(()) => Revocation::Done,
+            Err(None) => Revocation::NotOffered,
+            Err(Some(_)) => Revocation::Pending,
+        };
+        self.answer_signed_out(account, revocation);
+    }
+
+    pub(super) fn answer_signed_out(&mut self, account: &AccountId, revocation: Revocation) {
+        let Some((label, replies)) = self.signing_out.remove(account) else { return };
+        for reply in replies {
+            let _ = reply.send(Ok(Answer::SignedOut { account: label.clone(), revocation }));
+        }
+    }
+
+    pub(super) fn sign_out_failed(&mut self, account: &AccountId, problem: &Problem) {
+        let Some((_, replies)) = self.signing_out.remove(account) else { return };
+        for reply in replies {
+            let _ = reply.send(Err(problem.clone()));
+        }
+    }
+
+    /// Asks the keychain to open; it may ask its person. Off the loop: people take their time.
+    fn unlock(&self, reply: Reply) {
+        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
+        tokio::spawn(async move {
+            let result = hands.keychain.unlock().await;
+            let state = hands.keychain.state().await;
+            let _ = outbox.send(Message::Keychain(state)).await;
+            let _ = reply.send(result.map(|()| Answer::Done));
+        });
+    }
+}
+
+/// Opens an account's access token for whoever asked.
+async fn open_for(
+    hands: &super::Hands,
+    account: &AccountId,
+    label: &str,
+    asker: Option<&Program>,
+) -> Result<Answer, Problem> {
+    let needs = |why| Problem::SignInNeeded { account: label.to_owned(), why };
+    let key = hands.key(account).await?.ok_or_else(|| needs(Why::KeyMissing))?;
+    let opened = match grants::read_tokens(&hands.database, account.clone(), key).await {
+        Ok(opened) => opened,
+        Err(grants::NotOpened::Unreadable) => return Err(needs(Why::Unreadable)),
+        Err(grants::NotOpened::Because(problem)) => return Err(problem),
+    };
+    let tokens = opened.tokens.ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
+    if asker.is_some_and(|asker| !program::still_there(asker)) {
+        let program = asker.map(|asker| asker.path.clone()).unwrap_or_default();
+        return Err(Problem::Denied { program, account: label.to_owned() });
+    }
+    Ok(Answer::Token {
+        // Handing out is the third of the three places that tokens are exposed for.
+        access_token: OnWire::new(tokens.access_token.expose_secret().to_owned()),
+        token_type: tokens.token_type,
+        expires_at: opened.expires_at,
+        scope: opened.scope,
+        account: label.to_owned(),
+    })
+}

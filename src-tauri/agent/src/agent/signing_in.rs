@@ -1,0 +1,282 @@
+//! The loop's part in a sign-in: begin, redirect, exchange, store.
+
+use super::{
+    Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, HouseEvent, Message, Outcome, Phase, Problem,
+    ProviderName, Reply, Secrets, attempt, callback_verdict, discovery, grants, identity, show, sign_in,
+    token_endpoint,
+};
+use larder_core::names::{AccountId, Generation};
+use larder_core::protocol::{OnWire, Push};
+use larder_core::view::RedirectKind;
+use std::collections::hash_map::Entry;
+
+impl Agent {
+    /// Discovers what the provider offers, off the loop, and comes back with [`Message::Begun`].
+    pub(super) fn begin_sign_in(
+        &mut self,
+        provider: ProviderName,
+        label: Option<String>,
+        account: Option<AccountId>,
+        redirect: Option<RedirectKind>,
+        reply: Reply,
+    ) {
+        let prepared = (|| {
+            if self.house.attempts.iter().filter(|attempt| !matches!(attempt.phase, Phase::Failed { .. })).count()
+                >= attempt::MOST
+            {
+                let detail = format!("{} sign-ins wait already; finish or cancel one", attempt::MOST);
+                return Err(Problem::BadRequest { detail });
+            }
+            let definition = self.configuration.provider(&provider)?;
+            let account = account
+                .map(|id| {
+                    let known = self.house.find(id.as_str());
+                    known.map(|known| (known.id.clone(), known.identity.email.clone()))
+                })
+                .transpose()?;
+            if let Some(label) = &label
+                && self.house.accounts.iter().any(|account| account.identity.label == *label)
+            {
+                return Err(Problem::LabelTaken { label: label.clone() });
+            }
+            if label
+                .as_ref()
+                .is_some_and(|label| label.trim().is_empty() || label.len() > 64 || label.chars().any(char::is_control))
+            {
+                return Err(Problem::BadRequest { detail: "a label has 1 to 64 characters".to_owned() });
+            }
+            Ok((definition, account))
+        })();
+        let (definition, account) = match prepared {
+            Ok(prepared) => prepared,
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+                return;
+            }
+        };
+        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
+        tokio::spawn(async move {
+            let result = async {
+                let server = discovery::discover(&hands.http, &provider, &definition).await?;
+                sign_in::begin(hands.clock.as_ref(), &provider, &definition, &server, redirect, account, label)
+            }
+            .await
+            .map(|(attempt, secrets)| (Box::new(attempt), Box::new(secrets)));
+            let _ = outbox.send(Message::Begun { result, reply }).await;
+        });
+    }
+
+    pub(super) async fn begun(&mut self, result: Result<(Box<Attempt>, Box<Secrets>), Problem>, reply: Reply) {
+        match result {
+            Ok((attempt, secrets)) => {
+                let answer = Answer::SignIn {
+                    attempt: attempt.id.clone(),
+                    authorization_url: secrets.authorization_url.to_string(),
+                    redirect: attempt.redirect,
+                    until: attempt.until.wall,
+                };
+                self.secrets.insert(attempt.id.clone(), *secrets);
+                self.happen(HouseEvent::AttemptStarted(attempt)).await;
+                let _ = reply.send(Ok(answer));
+            }
+            Err(problem) => {
+                let now = self.hands.clock.now();
+                let event = self.event(EventKind::SignInFailed, None, None, Some(problem.clone()), now);
+                self.record(event).await;
+                let _ = reply.send(Err(problem));
+            }
+        }
+    }
+
+    /// A redirect came back. Whoever brought it hears how the sign-in ends.
+    pub(super) async fn callback(&mut self, url: &OnWire, activation_token: Option<String>, reply: Reply) {
+        // The person comes from the browser: the window comes to the front, whatever the redirect says.
+        let _ = self.pushes.send(Push::ShowWindow { activation_token });
+        let callback = match sign_in::parse_callback(url.expose()) {
+            Ok(callback) => callback,
+            Err(problem) => {
+                self.happen(HouseEvent::CallbackRefused(problem.clone())).await;
+                let _ = reply.send(Err(problem));
+                return;
+            }
+        };
+        let mut redirected = callback.redirected;
+        match callback_verdict(&self.house, &redirected.state) {
+            Ok(attempt) => {
+                if let Some(secrets) = self.secrets.get_mut(&attempt) {
+                    if let Err(error) = sign_in::check_iss(secrets, callback.iss.as_deref()) {
+                        redirected.answer = Err(error);
+                    } else {
+                        secrets.code = callback.code;
+                    }
+                }
+                self.awaiting.entry(attempt).or_default().push(reply);
+            }
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+            }
+        }
+        self.happen(HouseEvent::Redirected(redirected)).await;
+    }
+
+    pub(super) fn exchange(&mut self, id: AttemptId) {
+        let Some(secrets) = self.secrets.get_mut(&id) else { return };
+        let Some((code, verifier)) = sign_in::take_for_exchange(secrets) else { return };
+        let (endpoints, nonce, redirect_uri, scopes) =
+            (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
+        let provider = self
+            .house
+            .attempts
+            .iter()
+            .find(|attempt| attempt.id == id)
+            .map_or_else(String::new, |attempt| attempt.provider.0.clone());
+        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
+        tokio::spawn(async move {
+            let clock = hands.clock.as_ref();
+            let ended =
+                token_endpoint::exchange(&hands.http, clock, &endpoints, &provider, code, verifier, &redirect_uri)
+                    .await;
+            let result = match (ended.outcome, ended.tokens) {
+                (Outcome::Tokens(mut grant), Some(tokens)) => {
+                    match identity::find(&hands.http, clock, &endpoints, &provider, &tokens, nonce.expose_secret())
+                        .await
+                    {
+                        Ok(who) => {
+                            // RFC 6749 section 5.1: where the answer names no scope, it is what was asked for.
+                            grant.scopes.get_or_insert(scopes);
+                            Ok((who, tokens, grant))
+                        }
+                        Err(problem) => {
+                            // Nothing will be stored of them.
+                            hands.give_back(&endpoints, &tokens).await;
+                            Err(problem)
+                        }
+                    }
+                }
+                (Outcome::Transient { problem, .. } | Outcome::NeedsFix(problem), _) => Err(problem),
+                // The code was not accepted: too late, used, or for another client.
+                (Outcome::NeedsSignIn(_) | Outcome::Tokens(_), _) => Err(Problem::AuthorizationFailed {
+                    provider,
+                    error: "invalid_grant".to_owned(),
+                    detail: "the code was not accepted; sign in again".to_owned(),
+                }),
+            };
+            let _ = outbox.send(Message::Exchanged { attempt: id, result }).await;
+        });
+    }
+
+    pub(super) async fn exchanged(
+        &mut self,
+        attempt: AttemptId,
+        result: Result<(identity::Who, grants::Tokens, larder_core::effect::Grant), Problem>,
+    ) {
+        let result = match result {
+            Ok((who, tokens, grant)) => {
+                let person = Box::new(attempt::Person {
+                    subject: who.subject.clone(),
+                    name: who.name.clone(),
+                    email: who.email.clone(),
+                    grant,
+                });
+                match self.secrets.entry(attempt.clone()) {
+                    Entry::Occupied(mut secrets) => {
+                        secrets.get_mut().result = Some((who, tokens));
+                        Ok(person)
+                    }
+                    // Cancelled meanwhile, and its endpoints are gone with it.
+                    Entry::Vacant(_) => Err(Problem::AttemptCancelled),
+                }
+            }
+            Err(problem) => Err(problem),
+        };
+        let fresh = AccountId(uuid::Uuid::new_v4().to_string());
+        self.happen(HouseEvent::Exchanged { attempt, result, fresh }).await;
+    }
+
+    /// Key first, then the row, then it is published: a crash between leaves a key without a row, which opens nothing.
+    pub(super) fn store(&mut self, id: AttemptId, account: AccountId, label: String, keep_key: bool) {
+        let Some(attempt) = self.house.attempts.iter().find(|attempt| attempt.id == id) else { return };
+        let Phase::Storing { person, .. } = &attempt.phase else { return };
+        let Some(secrets) = self.secrets.get(&id) else { return };
+        let Some((who, tokens)) = secrets.result.clone() else { return };
+        let sign_in = grants::SignIn {
+            account: account.clone(),
+            label,
+            provider: attempt.provider.clone(),
+            openid: who.openid,
+            subject: who.subject,
+            name: who.name,
+            email: who.email,
+            grant: person.grant.clone(),
+            tokens,
+            endpoints: secrets.endpoints.clone(),
+        };
+        self.finished.insert(id.clone(), account.clone());
+        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
+        tokio::spawn(async move {
+            let result = async {
+                crate::failpoint::pass("store-key", "before");
+                let kept = if keep_key { hands.key(&account).await? } else { None };
+                let key = match kept {
+                    Some(key) => key,
+                    None => {
+                        let key = crate::seal::DataKey::random()
+                            .map_err(|_| Problem::Internal { detail: "the system has no random numbers".to_owned() })?;
+                        hands.keychain.store(&account, &key).await?;
+                        hands.remember_key(&account, &key);
+                        key
+                    }
+                };
+                crate::failpoint::pass("store-key", "after");
+                let generation = grants::save_sign_in(&hands.database, sign_in, key).await?;
+                crate::failpoint::pass("store-row", "after");
+                Ok::<Generation, Problem>(generation)
+            }
+            .await;
+            let _ = outbox.send(Message::Stored { attempt: id, result }).await;
+        });
+    }
+
+    pub(super) fn revoke_attempt(&mut self, id: &AttemptId) {
+        let Some(secrets) = self.secrets.get_mut(id) else { return };
+        let Some((_, tokens)) = secrets.result.take() else { return };
+        let (hands, endpoints) = (Arc::clone(&self.hands), secrets.endpoints.clone());
+        tokio::spawn(async move { hands.give_back(&endpoints, &tokens).await });
+    }
+
+    /// Answers whoever waits for a sign-in that has ended.
+    pub(super) fn answer_awaiting(&mut self) {
+        let ended: Vec<AttemptId> = self
+            .awaiting
+            .keys()
+            .filter(|id| {
+                !self
+                    .house
+                    .attempts
+                    .iter()
+                    .any(|attempt| attempt.id == **id && !matches!(attempt.phase, Phase::Failed { .. }))
+            })
+            .cloned()
+            .collect();
+        for id in ended {
+            let Some(replies) = self.awaiting.remove(&id) else { continue };
+            for reply in replies {
+                let _ = reply.send(self.how_it_ended(&id));
+            }
+        }
+    }
+
+    /// How a sign-in ended that is not under way any more.
+    pub(super) fn how_it_ended(&self, id: &AttemptId) -> Result<Answer, Problem> {
+        if let Some(attempt) = self.house.attempts.iter().find(|attempt| attempt.id == *id) {
+            return match &attempt.phase {
+                Phase::Failed { problem } => Err(problem.clone()),
+                _ => Err(Problem::NoSuchAttempt { attempt: id.clone() }),
+            };
+        }
+        match self.finished.get(id).and_then(|account| self.house.accounts.iter().find(|known| known.id == *account)) {
+            Some(account) => Ok(Answer::Account(Box::new(show::account(account)))),
+            None => Err(Problem::AttemptCancelled),
+        }
+    }
+}

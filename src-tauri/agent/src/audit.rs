@@ -1,0 +1,129 @@
+//! `audit.db`: what happened, written in groups on a thread of its own. Answers do not wait for it.
+
+use crate::database::{Database, Failed};
+use larder_core::names::AccountId;
+use larder_core::problem::Problem;
+use larder_core::time::WallTime;
+use larder_core::view::{EventKind, EventView};
+use rusqlite::named_params;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Rows are on the disk within this time.
+const GROUP: Duration = Duration::from_millis(100);
+
+/// So many events wait at the most; past it, recording waits for the disk.
+const QUEUE: usize = 4096;
+
+const MIGRATIONS: &[&str] = &[include_str!("schema/audit-1.sql")];
+
+/// The record of what happened.
+pub struct Audit {
+    database: Database,
+    queue: mpsc::Sender<EventView>,
+    writer: tokio::task::JoinHandle<()>,
+}
+
+impl Audit {
+    /// Opens `audit.db`.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open(path: &Path) -> Result<Self, Problem> {
+        let database = Database::open_with(path, MIGRATIONS)?;
+        let (queue, events) = mpsc::channel(QUEUE);
+        let writer = tokio::spawn(write(database.clone(), events));
+        Ok(Self { database, queue, writer })
+    }
+
+    /// Records an event; it is on the disk within [`GROUP`].
+    pub async fn record(&self, event: EventView) {
+        if self.queue.send(event).await.is_err() {
+            tracing::error!("the audit's writer ended");
+        }
+    }
+
+    /// The newest events, oldest first.
+    ///
+    /// # Errors
+    /// [`Problem::DatabaseDamaged`] and its kin.
+    pub async fn newest(&self, limit: u32) -> Result<Vec<EventView>, Problem> {
+        self.database
+            .run(move |connection| {
+                let mut statement = connection.prepare(
+                    "SELECT * FROM (SELECT rowid, at, kind, account, label, program, problem FROM event
+                       ORDER BY rowid DESC LIMIT ?1) ORDER BY rowid",
+                )?;
+                let rows = statement.query_map([limit], |row| {
+                    let problem: Option<String> = row.get("problem")?;
+                    let kind: String = row.get("kind")?;
+                    Ok(EventView {
+                        at: WallTime(row.get("at")?),
+                        kind: serde_json::from_value(kind.into()).unwrap_or(EventKind::PolicyChanged),
+                        account: row.get::<_, Option<String>>("account")?.map(AccountId),
+                        label: row.get("label")?,
+                        program: row.get("program")?,
+                        problem: problem.and_then(|problem| serde_json::from_str(&problem).ok()),
+                    })
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Removes the name of a forgotten account; what happened to its random id stays.
+    ///
+    /// # Errors
+    /// [`Problem::DiskFull`] and its kin.
+    pub async fn forget(&self, account: AccountId) -> Result<(), Problem> {
+        self.database
+            .transact(move |transaction| {
+                transaction.execute("UPDATE event SET label = NULL WHERE account = ?1", [account.as_str()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Writes what is left, and ends.
+    pub async fn close(self) {
+        drop(self.queue);
+        if self.writer.await.is_err() {
+            tracing::error!("the audit's writer broke off");
+        }
+    }
+}
+
+async fn write(database: Database, mut events: mpsc::Receiver<EventView>) {
+    while let Some(first) = events.recv().await {
+        let mut group = vec![first];
+        let until = tokio::time::Instant::now() + GROUP;
+        while let Ok(Some(event)) = tokio::time::timeout_at(until, events.recv()).await {
+            group.push(event);
+        }
+        let written = database.transact(move |transaction| insert(transaction, &group)).await;
+        if let Err(problem) = written {
+            // Tokens go on being refreshed; the gap is said where it can be.
+            tracing::error!("the audit could not be written: {}", larder_core::words::sentence(&problem));
+        }
+    }
+}
+
+fn insert(transaction: &rusqlite::Transaction<'_>, group: &[EventView]) -> Result<(), Failed> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO event (at, kind, account, label, program, problem)
+         VALUES (:at, :kind, :account, :label, :program, :problem)",
+    )?;
+    for event in group {
+        let kind = serde_json::to_value(event.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+        statement.execute(named_params! {
+            ":at": event.at.0,
+            ":kind": kind,
+            ":account": event.account.as_ref().map(AccountId::as_str),
+            ":label": event.label,
+            ":program": event.program,
+            ":problem": event.problem.as_ref().and_then(|problem| serde_json::to_string(problem).ok()),
+        })?;
+    }
+    Ok(())
+}

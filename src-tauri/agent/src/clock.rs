@@ -1,0 +1,29 @@
+//! The two clocks, read together.
+
+use larder_core::time::{BootTime, Now, WallTime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Tells the time. A seam: tests that need a day to pass set it.
+pub trait Clock: Send + Sync {
+    /// Both clocks.
+    fn now(&self) -> Now;
+}
+
+/// The machine's own.
+pub struct SystemClock;
+
+// Darwin's monotonic clock is the one that counts sleep; Linux has a clock of its own for that.
+#[cfg(target_os = "linux")]
+const BOOT: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const BOOT: ClockId = ClockId::Monotonic;
+
+fn millis(time: Timespec) -> i64 {
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        Now { wall: WallTime(millis(clock_gettime(ClockId::Realtime))), boot: BootTime(millis(clock_gettime(BOOT))) }
+    }
+}

@@ -1,0 +1,222 @@
+//! The person's configuration: providers and policy, read again when the files change, never lost when they are wrong.
+
+use crate::policy::{self, Policy};
+use crate::providers::{self, Provider, Providers};
+use larder_core::account::{Account, Session};
+use larder_core::names::ProviderName;
+use larder_core::problem::Problem;
+use larder_core::profile::Profile;
+use larder_core::protocol::{Answer, Decision, Request};
+use larder_core::view::{EventKind, ProviderView, RedirectKind};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The name of the demonstration provider.
+const DEMO: &str = "demo";
+
+/// Providers and policy.
+pub struct Configuration {
+    providers: Watched<Providers>,
+    policy: Watched<Policy>,
+    demo: Option<(u64, Provider)>,
+}
+
+/// A file, the last good reading of it, and what is wrong with it now.
+struct Watched<T> {
+    path: PathBuf,
+    seen: Option<(SystemTime, u64)>,
+    good: Option<T>,
+    problem: Option<Problem>,
+    read: fn(&Path) -> Result<T, Problem>,
+}
+
+impl<T> Watched<T> {
+    fn new(path: PathBuf, read: fn(&Path) -> Result<T, Problem>) -> Self {
+        let mut watched = Self { path, seen: None, good: None, problem: None, read };
+        watched.reload();
+        watched
+    }
+
+    /// Reads the file again where it changed; returns what stood there before, if it was replaced.
+    fn reload(&mut self) -> Option<T> {
+        let stamp = std::fs::metadata(&self.path).and_then(|found| Ok((found.modified()?, found.len()))).ok();
+        if stamp == self.seen && (self.good.is_some() || self.problem.is_some()) {
+            return None;
+        }
+        let result = (self.read)(&self.path);
+        // Reading may have written the file for the first time.
+        self.seen = std::fs::metadata(&self.path).and_then(|found| Ok((found.modified()?, found.len()))).ok();
+        match result {
+            Ok(good) => {
+                self.problem = None;
+                self.good.replace(good)
+            }
+            Err(problem) => {
+                self.problem = Some(problem);
+                None
+            }
+        }
+    }
+
+    fn get(&self) -> Result<&T, Problem> {
+        self.good.as_ref().ok_or_else(|| {
+            let detail = "the configuration could not be read".to_owned();
+            self.problem.clone().unwrap_or(Problem::Internal { detail })
+        })
+    }
+}
+
+impl Configuration {
+    /// Reads the profile's files. What is wrong with them is kept as a problem, not an error: accounts go on.
+    pub fn new(profile: &Profile) -> Self {
+        Self {
+            providers: Watched::new(profile.providers(), providers::read),
+            policy: Watched::new(profile.policy(), policy::read),
+            demo: None,
+        }
+    }
+
+    /// Reads again what changed. Returns the issuers whose definition did.
+    pub fn reload(&mut self) -> Vec<String> {
+        self.policy.reload();
+        let Some(before) = self.providers.reload() else { return Vec::new() };
+        let Some(after) = &self.providers.good else { return Vec::new() };
+        after
+            .iter()
+            .filter(|(name, provider)| before.get(*name) != Some(provider))
+            .map(|(name, provider)| provider.view(name, false).issuer)
+            .collect()
+    }
+
+    /// What is wrong with the files now.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.providers.problem.iter().chain(&self.policy.problem).cloned().collect()
+    }
+
+    /// Every provider, for people.
+    pub fn views(&self) -> Vec<ProviderView> {
+        let demo = self.demo.iter().map(|(_, provider)| provider.view(&DEMO.into(), true));
+        let own = self.providers.good.iter().flatten().map(|(name, provider)| provider.view(name, false));
+        demo.chain(own.filter(|view| self.demo.is_none() || view.name.as_str() != DEMO)).collect()
+    }
+
+    /// One provider.
+    ///
+    /// # Errors
+    /// [`Problem::NoSuchProvider`]; what is wrong with the file, where it was never read.
+    pub fn provider(&self, name: &ProviderName) -> Result<Provider, Problem> {
+        if let Some((_, demo)) = self.demo.as_ref().filter(|_| name.as_str() == DEMO) {
+            return Ok(demo.clone());
+        }
+        if let Some(provider) = self.providers.get()?.get(name) {
+            return Ok(provider.clone());
+        }
+        // It may stand in the part that cannot be read.
+        Err(self.providers.problem.clone().unwrap_or(Problem::NoSuchProvider { provider: name.0.clone() }))
+    }
+
+    /// What follows when this program asks for a token of this account.
+    ///
+    /// # Errors
+    /// What is wrong with `policy.toml`: then nobody gets a token until it is corrected. An old policy would be a guess.
+    pub fn decide(&self, program: Option<&str>, account: &Account) -> Result<Decision, Problem> {
+        match &self.policy.problem {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(self.policy.get()?.decide(program, account)),
+        }
+    }
+
+    /// The demonstration goes with the connection that offered it.
+    pub fn gone(&mut self, connection: u64) {
+        self.demo.take_if(|(offered_by, _)| *offered_by == connection);
+    }
+
+    /// Answers a request about configuration, and says what kind of change it was.
+    ///
+    /// # Errors
+    /// As the request's problems.
+    pub fn answer(
+        &mut self,
+        request: Request,
+        connection: u64,
+        accounts: &[Account],
+    ) -> Result<(Answer, Option<EventKind>), Problem> {
+        match request {
+            Request::Providers => {
+                self.providers.get()?;
+                Ok((Answer::Providers { providers: self.views() }, None))
+            }
+            Request::Provider { name } => {
+                let definition = providers::write_one(&self.provider(&name)?)?;
+                Ok((Answer::Provider { definition }, None))
+            }
+            Request::AddProvider { name, definition } => {
+                let provider = providers::parse_one(&name, &definition)?;
+                providers::change(&self.providers.path, &name, Some(&provider))?;
+                Ok((Answer::Done, Some(EventKind::ProviderChanged)))
+            }
+            Request::RemoveProvider { name } => {
+                if !self.providers.get()?.contains_key(&name) {
+                    return Err(Problem::NoSuchProvider { provider: name.0 });
+                }
+                let signed_in: Vec<_> = accounts
+                    .iter()
+                    .filter(|account| account.identity.provider == name && account.session != Session::SignedOut)
+                    .map(|account| account.identity.label.as_str())
+                    .collect();
+                if !signed_in.is_empty() {
+                    return Err(Problem::ProviderInUse { provider: name, accounts: signed_in.join(", ") });
+                }
+                providers::change(&self.providers.path, &name, None)?;
+                Ok((Answer::Done, Some(EventKind::ProviderChanged)))
+            }
+            Request::OfferDemo { issuer } => {
+                self.demo = Some((connection, demo(issuer)?));
+                Ok((Answer::Done, None))
+            }
+            Request::Policy => {
+                let policy = self.policy.get()?;
+                Ok((Answer::Policy { default: policy.default, rules: policy.rules.clone() }, None))
+            }
+            Request::SetPolicy { program, account, decision } => {
+                if let Some(program) = &program
+                    && program != "*"
+                    && !Path::new(program).is_absolute()
+                {
+                    let detail = "a program is named by its whole path, or *".to_owned();
+                    return Err(Problem::BadRequest { detail });
+                }
+                policy::change(&self.policy.path, program.as_deref(), account.as_deref(), decision)?;
+                Ok((Answer::Done, Some(EventKind::PolicyChanged)))
+            }
+            _ => Err(Problem::BadRequest { detail: "that is not about configuration".to_owned() }),
+        }
+    }
+}
+
+/// The demonstration provider: a loopback address alone, so that nobody offers another server under its name.
+fn demo(issuer: String) -> Result<Provider, Problem> {
+    let url = crate::http::endpoint(DEMO, "issuer", &issuer)?;
+    if url.scheme() != "http" {
+        return Err(Problem::BadProvider {
+            provider: DEMO.to_owned(),
+            field: "issuer".to_owned(),
+            detail: "the demonstration runs on this computer's own address".to_owned(),
+        });
+    }
+    let provider = Provider {
+        title: Some("Demo".to_owned()),
+        issuer: Some(issuer),
+        authorization_endpoint: None,
+        token_endpoint: None,
+        revocation_endpoint: None,
+        userinfo_endpoint: None,
+        client_id: "larder-desktop".to_owned(),
+        scopes: ["openid", "profile", "email", "offline_access"].map(larder_core::names::Scope::from).to_vec(),
+        redirects: vec![RedirectKind::DeepLink],
+        token_endpoint_auth_method: providers::AuthMethod::None,
+        authorization_params: std::collections::BTreeMap::new(),
+    };
+    provider.check(DEMO)?;
+    Ok(provider)
+}

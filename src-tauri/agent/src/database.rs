@@ -1,0 +1,223 @@
+//! `larder.db`: opening it, its schema, and running work on it.
+
+use larder_core::problem::Problem;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long SQLite waits for somebody else's lock (a backup, a curious `sqlite3`) before it answers "busy".
+const BUSY: Duration = Duration::from_secs(2);
+
+/// The schema, one step a version. A step is never changed once it was released.
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// A SQLite file, used by one caller at a time.
+#[derive(Clone)]
+pub struct Database {
+    connection: Arc<Mutex<Connection>>,
+    path: Arc<PathBuf>,
+}
+
+impl Database {
+    /// Opens `larder.db`, makes it where it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Problem::NewerSchema`], [`Problem::DatabaseDamaged`], [`Problem::DiskFull`], [`Problem::UnsafePath`].
+    pub fn open(path: &Path) -> Result<Self, Problem> {
+        Self::open_with(path, MIGRATIONS)
+    }
+
+    /// Opens a database with a schema of its own.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_with(path: &Path, migrations: &[&str]) -> Result<Self, Problem> {
+        // Made here, so that the file, and with it -wal and -shm, is private whatever the umask.
+        crate::folders::private_file(path).map_err(|error| crate::folders::cannot_write(path, &error))?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let open = || {
+            let mut connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(BUSY)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            // In WAL mode NORMAL may lose the last commits when the power fails, and with them a rotated token.
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "fullfsync", true)?;
+            connection.pragma_update(None, "secure_delete", true)?;
+            connection.pragma_update(None, "foreign_keys", true)?;
+            connection.pragma_update(None, "trusted_schema", false)?;
+            let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+            if found > known {
+                return Ok(Err((found, known)));
+            }
+            for (version, step) in migrations.iter().enumerate().skip(usize::try_from(found).unwrap_or_default()) {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.execute_batch(step)?;
+                transaction.pragma_update(None, "user_version", version + 1)?;
+                transaction.commit()?;
+            }
+            Ok(Ok(connection))
+        };
+        match open() {
+            Ok(Ok(connection)) => {
+                Ok(Self { connection: Arc::new(Mutex::new(connection)), path: Arc::new(path.to_owned()) })
+            }
+            Ok(Err((found, known))) => Err(Problem::NewerSchema { file: path.display().to_string(), found, known }),
+            Err(error) => Err(problem(path, &error)),
+        }
+    }
+
+    /// Runs `work` in one transaction, off the async threads. All or nothing; what is returned is on the disk.
+    ///
+    /// # Errors
+    /// [`Problem::DiskFull`], [`Problem::DatabaseDamaged`], or what `work` says.
+    pub async fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.run(move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+        .await
+    }
+
+    /// Empties the write-ahead log into the database and truncates it, so that what was overwritten is gone from both files.
+    ///
+    /// # Errors
+    /// [`Problem::DiskFull`] where a reader keeps the log from being emptied: it is to be tried again.
+    pub async fn truncate_log(&self) -> Result<(), Problem> {
+        // The pragma answers "busy" in its row, not as an error.
+        let busy: bool = self
+            .run(|connection| Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?))
+            .await?;
+        if busy {
+            let detail = "another program is reading it".to_owned();
+            return Err(Problem::DiskFull { file: self.path.display().to_string(), detail });
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on the connection, off the async threads.
+    ///
+    /// # Errors
+    /// As [`Database::transact`].
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (connection, path) = (Arc::clone(&self.connection), Arc::clone(&self.path));
+        let worked = tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection)
+        })
+        .await;
+        match worked {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(Failed::Sqlite(error))) => Err(problem(&path, &error)),
+            Ok(Err(Failed::Because(problem))) => Err(problem),
+            Err(_) => Err(Problem::Internal { detail: "work on the database broke off".to_owned() }),
+        }
+    }
+}
+
+/// Why work on the database failed.
+#[derive(Debug)]
+pub enum Failed {
+    /// SQLite says so.
+    Sqlite(rusqlite::Error),
+    /// For a reason of ours.
+    Because(Problem),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Self::Because(problem)
+    }
+}
+
+/// The problem that stands for an error of SQLite. The error's own text may quote values, so only its code is told.
+fn problem(path: &Path, error: &rusqlite::Error) -> Problem {
+    let file = path.display().to_string();
+    let code = error.sqlite_error_code();
+    let detail = match error {
+        rusqlite::Error::SqliteFailure(failure, _) => rusqlite::ffi::code_to_str(failure.extended_code).to_owned(),
+        _ => "a value in it is not what it should be".to_owned(),
+    };
+    match code {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked,
+        ) => Problem::DiskFull { file, detail },
+        _ => Problem::DatabaseDamaged { file, detail },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_as_it_is() {
+        let folder = folder();
+        let path = folder.path().join("larder.db");
+        drop(Database::open_with(&path, &["CREATE TABLE a (x)", "CREATE TABLE b (x)"]).unwrap());
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(
+            Database::open_with(&path, &["CREATE TABLE a (x)"]).err(),
+            Some(Problem::NewerSchema { file: path.display().to_string(), found: 2, known: 1 })
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_older_schema() {
+        let folder = folder();
+        let path = folder.path().join("larder.db");
+        drop(Database::open_with(&path, &["CREATE TABLE a (x)"]).unwrap());
+        assert!(Database::open_with(&path, &["CREATE TABLE a (x)", "CREATE TABLE b (x); nonsense"]).is_err());
+        let connection = Connection::open(&path).unwrap();
+        let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_left_as_it_is() {
+        let folder = folder();
+        let path = folder.path().join("larder.db");
+        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+        assert!(matches!(Database::open(&path).err(), Some(Problem::DatabaseDamaged { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 8192]);
+    }
+
+    #[test]
+    fn the_files_are_private_and_a_symlink_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = folder();
+        let path = folder.path().join("larder.db");
+        drop(Database::open(&path).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(Database::open(&link).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! What a provider offers: from its metadata (OpenID Connect Discovery 1.0, RFC 8414), or from `providers.toml`.
+
+use crate::http::{Http, endpoint, host};
+use crate::providers::Provider;
+use larder_core::names::ProviderName;
+use larder_core::problem::Problem;
+use serde::Deserialize;
+use url::Url;
+
+/// The metadata that is used. What a server leaves out is optional here too.
+#[derive(Clone, Debug, Deserialize)]
+struct Metadata {
+    issuer: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
+    jwks_uri: Option<String>,
+    code_challenge_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// A provider's endpoints, checked.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The issuer; the authorization endpoint's origin where endpoints were written down by hand.
+    pub issuer: String,
+    /// RFC 6749 section 3.1.
+    pub authorization_endpoint: Url,
+    /// RFC 6749 section 3.2.
+    pub token_endpoint: Url,
+    /// RFC 7009.
+    pub revocation_endpoint: Option<Url>,
+    /// OpenID Connect Core 5.3.
+    pub userinfo_endpoint: Option<Url>,
+    /// RFC 7517; where it is known, ID tokens are checked.
+    pub jwks_uri: Option<Url>,
+    /// RFC 9207: the redirect must name the issuer.
+    pub iss_required: bool,
+    /// Whether the metadata is that of an issuer, so that `iss` can be compared.
+    pub discovered: bool,
+}
+
+/// Finds out what a provider offers.
+///
+/// # Errors
+/// [`Problem::NotAnIssuer`], [`Problem::IssuerMismatch`], [`Problem::Unreachable`], [`Problem::BadProvider`].
+pub async fn discover(http: &Http, name: &ProviderName, provider: &Provider) -> Result<Server, Problem> {
+    let name = name.as_str();
+    let metadata = match &provider.issuer {
+        Some(issuer) => Some(fetch(http, name, issuer).await?),
+        None => None,
+    };
+    let found = metadata.as_ref();
+    // What the person wrote down wins over what was found.
+    let pick = |field: &str, by_hand: &Option<String>, found: Option<&String>| {
+        by_hand.as_ref().or(found).map(|text| endpoint(name, field, text)).transpose()
+    };
+    let missing = |field: &str| Problem::BadProvider {
+        provider: name.to_owned(),
+        field: field.to_owned(),
+        detail: "neither the metadata nor providers.toml names it".to_owned(),
+    };
+    let authorization_endpoint = pick(
+        "authorization_endpoint",
+        &provider.authorization_endpoint,
+        found.and_then(|found| found.authorization_endpoint.as_ref()),
+    )?
+    .ok_or_else(|| missing("authorization_endpoint"))?;
+    let token_endpoint =
+        pick("token_endpoint", &provider.token_endpoint, found.and_then(|found| found.token_endpoint.as_ref()))?
+            .ok_or_else(|| missing("token_endpoint"))?;
+    let methods = found.and_then(|found| found.code_challenge_methods_supported.as_ref());
+    // Silence means nothing; S256 is sent anyway. Only "plain" would be a downgrade (RFC 7636 section 7.2).
+    if methods.is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
+        return Err(Problem::BadProvider {
+            provider: name.to_owned(),
+            field: "code_challenge_methods_supported".to_owned(),
+            detail: "the provider does not offer S256, and Larder does not sign in without it".to_owned(),
+        });
+    }
+    Ok(Server {
+        issuer: provider.issuer.clone().unwrap_or_else(|| authorization_endpoint.origin().ascii_serialization()),
+        revocation_endpoint: pick(
+            "revocation_endpoint",
+            &provider.revocation_endpoint,
+            found.and_then(|found| found.revocation_endpoint.as_ref()),
+        )?,
+        userinfo_endpoint: pick(
+            "userinfo_endpoint",
+            &provider.userinfo_endpoint,
+            found.and_then(|found| found.userinfo_endpoint.as_ref()),
+        )?,
+        jwks_uri: pick("jwks_uri", &None, found.and_then(|found| found.jwks_uri.as_ref()))?,
+        iss_required: found.is_some_and(|found| found.authorization_response_iss_parameter_supported),
+        discovered: found.is_some(),
+        authorization_endpoint,
+        token_endpoint,
+    })
+}
+
+async fn fetch(http: &Http, name: &str, issuer: &str) -> Result<Metadata, Problem> {
+    let base = endpoint(name, "issuer", issuer)?;
+    let not_an_issuer = |detail: String| Problem::NotAnIssuer { issuer: issuer.to_owned(), detail };
+    let mut status = 0;
+    for url in addresses(&base) {
+        let response = http.get(&url, None).await?;
+        if response.status != 200 {
+            status = response.status;
+            continue;
+        }
+        let metadata: Metadata = serde_json::from_slice(&response.body)
+            .map_err(|_| not_an_issuer("its metadata is not what an authorization server publishes".to_owned()))?;
+        // Character by character: RFC 8414 section 3.3.
+        if metadata.issuer != issuer {
+            return Err(Problem::IssuerMismatch { asked: issuer.to_owned(), answered: metadata.issuer });
+        }
+        return Ok(metadata);
+    }
+    if status >= 500 {
+        return Err(Problem::ProviderTrouble { host: host(&base), status });
+    }
+    Err(not_an_issuer(format!("it publishes no metadata (status {status})")))
+}
+
+/// Where metadata may lie: OpenID Connect Discovery 4.1 appends, RFC 8414 section 3.1 inserts.
+fn addresses(issuer: &Url) -> Vec<Url> {
+    let path = issuer.path().trim_end_matches('/').to_owned();
+    let at = |path: String| {
+        let mut url = issuer.clone();
+        url.set_path(&path);
+        url
+    };
+    vec![
+        at(format!("{path}/.well-known/openid-configuration")),
+        at(format!("/.well-known/oauth-authorization-server{path}")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_looked_for_where_the_two_standards_say() {
+        let found =
+            |issuer: &str| addresses(&Url::parse(issuer).unwrap()).iter().map(Url::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            found("https://id.example"),
+            [
+                "https://id.example/.well-known/openid-configuration",
+                "https://id.example/.well-known/oauth-authorization-server"
+            ]
+        );
+        assert_eq!(
+            found("https://id.example/realms/a"),
+            [
+                "https://id.example/realms/a/.well-known/openid-configuration",
+                "https://id.example/.well-known/oauth-authorization-server/realms/a"
+            ]
+        );
+    }
+}

@@ -1,0 +1,522 @@
+//! The rows of `account`: everything that is written about a grant, each change in one transaction.
+
+use crate::database::{Database, Failed};
+use crate::seal::{DataKey, Place, Unreadable, open, seal};
+use larder_core::account::{Access, Account, Clearing, Identity, Refresh, Session, next_due};
+use larder_core::effect::Grant;
+use larder_core::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
+use larder_core::problem::{Problem, Why};
+use larder_core::time::{BootTime, Moment, Now, WallTime};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Where a grant's tokens come from, go to, and are revoked: as signed in with.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// The issuer, or the authorization endpoint's origin where there is none.
+    pub issuer: String,
+    /// The client.
+    pub client_id: String,
+    /// How the client authenticates; `none` for a public one.
+    pub token_endpoint_auth_method: String,
+    /// RFC 6749 section 3.2.
+    pub token_endpoint: String,
+    /// RFC 7009.
+    pub revocation_endpoint: Option<String>,
+    /// OpenID Connect Core 5.3, or the provider's own.
+    pub userinfo_endpoint: Option<String>,
+    /// RFC 7517.
+    pub jwks_uri: Option<String>,
+}
+
+/// What a provider gave. Debug is redacted by its parts, and the memory is zeroized on drop.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// For resource servers.
+    pub access_token: SecretString,
+    /// For the token endpoint alone.
+    pub refresh_token: Option<SecretString>,
+    /// For us.
+    pub id_token: Option<SecretString>,
+    /// Nearly always `Bearer`.
+    pub token_type: String,
+}
+
+/// A sign-in that is to be stored.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// The account, new or known.
+    pub account: AccountId,
+    /// Its label.
+    pub label: String,
+    /// The provider.
+    pub provider: ProviderName,
+    /// Whether an ID token said who it is.
+    pub openid: bool,
+    /// The provider's name for the person.
+    pub subject: String,
+    /// From ID token or userinfo.
+    pub name: Option<String>,
+    /// From ID token or userinfo.
+    pub email: Option<String>,
+    /// What was granted.
+    pub grant: Grant,
+    /// The tokens.
+    pub tokens: Tokens,
+    /// Where they come from.
+    pub endpoints: Endpoints,
+}
+
+/// This start of the machine; what the boot clock said in another one means nothing.
+pub fn boot_id() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}
+
+/// Every account, as it stands on the disk.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem> {
+    let boot = boot_id();
+    database
+        .run(move |connection| {
+            let mut statement = connection.prepare(
+                r#"SELECT id, generation, label, provider, issuer, client_id, provider_account_id, name, email, scope,
+                     expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
+                     refresh_token IS NOT NULL AS has_refresh, refreshed_at, signed_in_at, session, why, forget, in_flight
+                   FROM account ORDER BY position"#,
+            )?;
+            let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?.collect::<Result<_, _>>()?;
+            Ok(accounts)
+        })
+        .await
+}
+
+fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account> {
+    let scope: Option<String> = row.get("scope")?;
+    let expires_at: Option<i64> = row.get("expires_at")?;
+    let written_in: Option<String> = row.get("boot_id")?;
+    let same_boot = boot.is_some() && written_in.as_deref() == boot;
+    let expires_boot: Option<i64> = if same_boot { row.get("expires_boot")? } else { None };
+    let has_access: bool = row.get("has_access")?;
+    let access = if has_access {
+        let expires = expires_at.map(|wall| Moment { wall: WallTime(wall), boot: expires_boot.map(BootTime) });
+        Some(Access { expires, lifetime: row.get("lifetime")? })
+    } else {
+        None
+    };
+    let mut account = Account {
+        id: AccountId(row.get("id")?),
+        generation: Generation(row.get("generation")?),
+        identity: Identity {
+            label: row.get("label")?,
+            provider: ProviderName(row.get("provider")?),
+            issuer: row.get("issuer")?,
+            client_id: row.get("client_id")?,
+            subject: row.get("provider_account_id")?,
+            name: row.get("name")?,
+            email: row.get("email")?,
+            scopes: scope.unwrap_or_default().split_whitespace().map(Scope::from).collect(),
+        },
+        session: Session::SignedOut,
+        access,
+        refreshable: row.get("has_refresh")?,
+        refreshed_at: row.get::<_, Option<i64>>("refreshed_at")?.map(WallTime),
+        signed_in_at: row.get::<_, Option<i64>>("signed_in_at")?.map(WallTime),
+    };
+    let session: String = row.get("session")?;
+    let in_flight: Option<String> = row.get("in_flight")?;
+    account.session = match session.as_str() {
+        "signed-in" => Session::SignedIn {
+            refresh: match in_flight {
+                Some(hash) => Refresh::Journaled { hash: Digest(hash) },
+                None => next_due(&account, account.access),
+            },
+        },
+        "needs-sign-in" => {
+            let why: Option<String> = row.get("why")?;
+            let why = why.and_then(|why| serde_json::from_value(serde_json::Value::String(why)).ok());
+            Session::NeedsSignIn { why: why.unwrap_or(Why::Refused) }
+        }
+        // The house gives it an operation of this run. The tokens to revoke went with the run that began it.
+        "clearing" => Session::Clearing(Clearing {
+            operation: Operation(0),
+            forget: row.get("forget")?,
+            revoke: false,
+            attempt: 0,
+            until: Some(now.plus(std::time::Duration::ZERO)),
+        }),
+        _ => Session::SignedOut,
+    };
+    Ok(account)
+}
+
+/// What is needed to use a grant: its endpoints, and its tokens opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where the tokens belong.
+    pub endpoints: Endpoints,
+    /// The tokens; `None` where the row has none.
+    pub tokens: Option<Tokens>,
+    /// The scope as granted.
+    pub scope: String,
+    /// When the access token ends.
+    pub expires_at: Option<WallTime>,
+}
+
+/// Why a grant could not be opened.
+#[derive(Debug)]
+pub enum NotOpened {
+    /// What is stored does not open with this key.
+    Unreadable,
+    /// For another reason.
+    Because(Problem),
+}
+
+impl From<Unreadable> for NotOpened {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreadable
+    }
+}
+
+struct Sealed {
+    endpoints: Endpoints,
+    generation: u64,
+    access_token: Option<Vec<u8>>,
+    refresh_token: Option<Vec<u8>>,
+    id_token: Option<Vec<u8>>,
+    token_type: Option<String>,
+    scope: Option<String>,
+    expires_at: Option<i64>,
+}
+
+fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
+    let row = connection
+        .query_row(
+            "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
+               jwks_uri, generation, access_token, refresh_token, id_token, token_type, scope, expires_at
+             FROM account WHERE id = ?1",
+            [account.as_str()],
+            |row| {
+                Ok(Sealed {
+                    endpoints: Endpoints {
+                        issuer: row.get("issuer")?,
+                        client_id: row.get("client_id")?,
+                        token_endpoint_auth_method: row.get("token_endpoint_auth_method")?,
+                        token_endpoint: row.get("token_endpoint")?,
+                        revocation_endpoint: row.get("revocation_endpoint")?,
+                        userinfo_endpoint: row.get("userinfo_endpoint")?,
+                        jwks_uri: row.get("jwks_uri")?,
+                    },
+                    generation: row.get("generation")?,
+                    access_token: row.get("access_token")?,
+                    refresh_token: row.get("refresh_token")?,
+                    id_token: row.get("id_token")?,
+                    token_type: row.get("token_type")?,
+                    scope: row.get("scope")?,
+                    expires_at: row.get("expires_at")?,
+                })
+            },
+        )
+        .optional()?;
+    row.ok_or_else(|| Failed::Because(Problem::NoSuchAccount { account: account.0.clone() }))
+}
+
+impl Sealed {
+    fn place<'a>(&'a self, account: &'a AccountId, column: &'a str) -> Place<'a> {
+        Place {
+            account: account.as_str(),
+            issuer: &self.endpoints.issuer,
+            client: &self.endpoints.client_id,
+            column,
+            generation: self.generation,
+        }
+    }
+
+    fn open(
+        &self,
+        account: &AccountId,
+        key: &DataKey,
+        column: &str,
+        sealed: Option<&Vec<u8>>,
+    ) -> Result<Option<SecretString>, Unreadable> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let plain = open(key, self.place(account, column), sealed)?;
+        let text = std::str::from_utf8(&plain).map_err(|_| Unreadable)?;
+        Ok(Some(SecretString::from(text)))
+    }
+
+    fn tokens(&self, account: &AccountId, key: &DataKey) -> Result<Option<Tokens>, Unreadable> {
+        let Some(access_token) = self.open(account, key, "access_token", self.access_token.as_ref())? else {
+            return Ok(None);
+        };
+        Ok(Some(Tokens {
+            access_token,
+            refresh_token: self.open(account, key, "refresh_token", self.refresh_token.as_ref())?,
+            id_token: self.open(account, key, "id_token", self.id_token.as_ref())?,
+            token_type: self.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
+        }))
+    }
+}
+
+/// Reads and opens a grant.
+///
+/// # Errors
+/// [`NotOpened`].
+pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) -> Result<Opened, NotOpened> {
+    let asked = account.clone();
+    let sealed = database.run(move |connection| sealed(connection, &asked)).await.map_err(NotOpened::Because)?;
+    let tokens = sealed.tokens(&account, &key)?;
+    Ok(Opened {
+        tokens,
+        scope: sealed.scope.unwrap_or_default(),
+        expires_at: sealed.expires_at.map(WallTime),
+        endpoints: sealed.endpoints,
+    })
+}
+
+/// Writes down that this refresh token is about to be sent. Returns how many runs of the agent began to send it.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin: then nothing is sent.
+pub async fn journal(database: &Database, account: AccountId, hash: Digest, resumed: bool) -> Result<u32, Problem> {
+    database
+        .transact(move |transaction| {
+            Ok(transaction.query_row(
+                "UPDATE account SET in_flight = :hash,
+                   in_flight_tries = CASE WHEN :resumed AND in_flight IS :hash THEN in_flight_tries + 1 ELSE 1 END
+                 WHERE id = :id RETURNING in_flight_tries",
+                named_params! { ":id": account.as_str(), ":hash": hash.as_str(), ":resumed": resumed },
+                |row| row.get(0),
+            )?)
+        })
+        .await
+}
+
+/// Takes the journal's mark back: the request ended without new tokens.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin.
+pub async fn unjournal(database: &Database, account: AccountId) -> Result<(), Problem> {
+    database
+        .transact(move |transaction| {
+            transaction.execute(
+                "UPDATE account SET in_flight = NULL, in_flight_tries = 0 WHERE id = ?1",
+                [account.as_str()],
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// The columns that every write of tokens has in common.
+fn write_tokens(
+    transaction: &Transaction<'_>,
+    account: &AccountId,
+    key: &DataKey,
+    generation: Generation,
+    tokens: &Tokens,
+    grant: &Grant,
+) -> Result<(), Failed> {
+    let endpoints = sealed(transaction, account)?.endpoints;
+    let place = |column| Place {
+        account: account.as_str(),
+        issuer: &endpoints.issuer,
+        client: &endpoints.client_id,
+        column,
+        generation: generation.0,
+    };
+    let sealed = |column, secret: Option<&SecretString>| {
+        // Sealing is one of the three places that tokens are exposed for.
+        secret
+            .map(|secret| seal(key, place(column), secret.expose_secret().as_bytes()))
+            .transpose()
+            .map_err(|_| Problem::Internal { detail: "sealing failed".to_owned() })
+    };
+    let expires = grant.expires();
+    transaction.execute(
+        "UPDATE account SET generation = :generation, access_token = :access_token, refresh_token = :refresh_token,
+           id_token = :id_token, token_type = :token_type, scope = coalesce(:scope, scope), expires_at = :expires_at,
+           lifetime = :lifetime, boot_id = :boot_id, expires_boot = :expires_boot, refreshed_at = :now,
+           in_flight = NULL, in_flight_tries = 0
+         WHERE id = :id",
+        named_params! {
+            ":id": account.as_str(),
+            ":generation": generation.0,
+            ":access_token": sealed("access_token", Some(&tokens.access_token))?,
+            ":refresh_token": sealed("refresh_token", tokens.refresh_token.as_ref())?,
+            ":id_token": sealed("id_token", tokens.id_token.as_ref())?,
+            ":token_type": tokens.token_type,
+            ":scope": grant.scopes.as_ref().map(|scopes| join(scopes)),
+            ":expires_at": expires.map(|expires| expires.wall.0),
+            ":lifetime": grant.lifetime.map(larder_core::time::millis),
+            ":boot_id": boot_id(),
+            ":expires_boot": expires.and_then(|expires| expires.boot).map(|boot| boot.0),
+            ":now": grant.sent.wall.0,
+        },
+    )?;
+    // They were sealed for an older generation.
+    transaction.execute("DELETE FROM access_token WHERE account = ?1", [account.as_str()])?;
+    Ok(())
+}
+
+fn join(scopes: &[Scope]) -> String {
+    scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes what a refresh brought, all of it sealed anew, in one transaction.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin; [`Problem::Internal`] where the row is of another generation than the refresh.
+pub async fn save_refresh(
+    database: &Database,
+    account: AccountId,
+    key: DataKey,
+    generation: Generation,
+    mut tokens: Tokens,
+    grant: Grant,
+) -> Result<(), Problem> {
+    database
+        .transact(move |transaction| {
+            let before = sealed(transaction, &account)?;
+            if before.generation.checked_add(1) != Some(generation.0) {
+                return Err(Failed::Because(Problem::Internal { detail: "the account changed meanwhile".to_owned() }));
+            }
+            if tokens.id_token.is_none() {
+                tokens.id_token = before
+                    .open(&account, &key, "id_token", before.id_token.as_ref())
+                    .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
+            }
+            write_tokens(transaction, &account, &key, generation, &tokens, &grant)
+        })
+        .await
+}
+
+/// Writes a finished sign-in; makes the row where the account is new. Returns the generation that was written.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin.
+pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) -> Result<Generation, Problem> {
+    database
+        .transact(move |transaction| {
+            let SignIn { account, label, provider, openid, subject, name, email, grant, tokens, endpoints } = sign_in;
+            let before: Option<u64> = transaction
+                .query_row("SELECT generation FROM account WHERE id = ?1", [account.as_str()], |row| row.get(0))
+                .optional()?;
+            let generation = Generation(before.unwrap_or_default()).next();
+            transaction.execute(
+                "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
+                   token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri,
+                   generation, label, position, name, email, session, signed_in_at)
+                 VALUES (:id, :provider, :subject, :type, :issuer, :client_id, :auth_method, :token_endpoint,
+                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :generation, :label,
+                   (SELECT coalesce(max(position), 0) + 1 FROM account), :name, :email, 'signed-in', :now)
+                 ON CONFLICT (id) DO UPDATE SET type = excluded.type, issuer = excluded.issuer,
+                   client_id = excluded.client_id, token_endpoint_auth_method = excluded.token_endpoint_auth_method,
+                   token_endpoint = excluded.token_endpoint, revocation_endpoint = excluded.revocation_endpoint,
+                   userinfo_endpoint = excluded.userinfo_endpoint, jwks_uri = excluded.jwks_uri,
+                   name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0,
+                   signed_in_at = excluded.signed_in_at",
+                named_params! {
+                    ":id": account.as_str(),
+                    ":provider": provider.as_str(),
+                    ":subject": subject,
+                    ":type": if openid { "oidc" } else { "oauth" },
+                    ":issuer": endpoints.issuer,
+                    ":client_id": endpoints.client_id,
+                    ":auth_method": endpoints.token_endpoint_auth_method,
+                    ":token_endpoint": endpoints.token_endpoint,
+                    ":revocation_endpoint": endpoints.revocation_endpoint,
+                    ":userinfo_endpoint": endpoints.userinfo_endpoint,
+                    ":jwks_uri": endpoints.jwks_uri,
+                    ":generation": generation.0,
+                    ":label": label,
+                    ":name": name,
+                    ":email": email,
+                    ":now": grant.sent.wall.0,
+                },
+            )?;
+            write_tokens(transaction, &account, &key, generation, &tokens, &grant)?;
+            Ok(generation)
+        })
+        .await
+}
+
+/// Writes down that only its person can go on.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin.
+pub async fn save_needs_sign_in(database: &Database, account: AccountId, why: Why) -> Result<(), Problem> {
+    let why = serde_json::to_value(why).ok().and_then(|why| why.as_str().map(str::to_owned));
+    database
+        .transact(move |transaction| {
+            transaction.execute(
+                "UPDATE account SET session = 'needs-sign-in', why = ?2, in_flight = NULL, in_flight_tries = 0 WHERE id = ?1",
+                rusqlite::params![account.as_str(), why],
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// Writes down that the account is being cleared: from here on, whatever happens, it ends signed out.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin.
+pub async fn mark_clearing(
+    database: &Database,
+    account: AccountId,
+    generation: Generation,
+    forget: bool,
+) -> Result<(), Problem> {
+    database
+        .transact(move |transaction| {
+            // The tokens stay sealed for the generation before: they are never opened again.
+            transaction.execute(
+                "UPDATE account SET session = 'clearing', forget = ?2, generation = ?3 WHERE id = ?1",
+                rusqlite::params![account.as_str(), forget, generation.0],
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// Overwrites the sealed tokens (`secure_delete` fills them with zeros) and empties the write-ahead log.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin.
+pub async fn clear(database: &Database, account: AccountId) -> Result<(), Problem> {
+    database
+        .transact(move |transaction| {
+            transaction.execute("DELETE FROM access_token WHERE account = ?1", [account.as_str()])?;
+            transaction.execute(
+                "UPDATE account SET access_token = NULL, refresh_token = NULL, id_token = NULL, dpop_key = NULL,
+                   token_type = NULL, expires_at = NULL, refresh_expires_at = NULL, lifetime = NULL, expires_boot = NULL,
+                   session_state = NULL, in_flight = NULL, in_flight_tries = 0
+                 WHERE id = ?1",
+                [account.as_str()],
+            )?;
+            Ok(())
+        })
+        .await?;
+    database.truncate_log().await
+}
+
+/// Ends a sign-out: the row says so, or goes.
+///
+/// # Errors
+/// [`Problem::DiskFull`] and its kin.
+pub async fn close(database: &Database, account: AccountId, forget: bool) -> Result<(), Problem> {
+    database
+        .transact(move |transaction| {
+            let statement = if forget {
+                "DELETE FROM account WHERE id = ?1"
+            } else {
+                "UPDATE account SET session = 'signed-out', why = NULL, forget = 0 WHERE id = ?1"
+            };
+            transaction.execute(statement, [account.as_str()])?;
+            Ok(())
+        })
+        .await?;
+    database.truncate_log().await
+}

@@ -1,0 +1,248 @@
+//! HTTP as the token endpoint's client needs it: bounded, no redirects followed, no body in an error.
+
+use larder_core::problem::Problem;
+use larder_core::protocol::OnWire;
+use reqwest::redirect::Policy;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// A whole request, body included. Providers answer within a second; one that needs 30 is down.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connecting alone: a host that does not answer is to be noticed before its person wonders.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest answer that is read, in bytes. Token responses and metadata take a few kilobytes, large JWKS a few dozen.
+const MOST_BODY: usize = 1024 * 1024;
+
+/// Larder's HTTP client.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+}
+
+/// An answer, read whole. Its Debug does not show the body, which may hold tokens.
+pub struct Response {
+    /// RFC 9110 section 15.
+    pub status: u16,
+    /// `Retry-After`, as a waiting time.
+    pub retry_after: Option<Duration>,
+    /// All header fields.
+    pub headers: reqwest::header::HeaderMap,
+    /// At most [`MOST_BODY`] bytes.
+    pub body: zeroize::Zeroizing<Vec<u8>>,
+}
+
+/// No answer came. It says which host, never which URL: a query may hold what must not be logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no answer from {host}")]
+pub struct NoAnswer {
+    /// Host and port.
+    pub host: String,
+}
+
+impl From<NoAnswer> for Problem {
+    fn from(error: NoAnswer) -> Self {
+        Self::Unreachable { host: error.host }
+    }
+}
+
+impl Http {
+    /// A client with the system's trust store and proxy.
+    ///
+    /// # Errors
+    /// Where the TLS stack cannot be set up.
+    pub fn new() -> Result<Self, Problem> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("Larder/", env!("CARGO_PKG_VERSION")))
+            // A redirected token request would carry the refresh token to wherever it points.
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_PATIENCE)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|_| Problem::Internal { detail: "HTTPS cannot be set up".to_owned() })?;
+        Ok(Self { client })
+    }
+
+    /// GET, with a bearer token where one is given.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn get(&self, url: &Url, bearer: Option<&OnWire>) -> Result<Response, NoAnswer> {
+        let mut request = self.client.get(url.clone()).header("accept", "application/json");
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer.expose());
+        }
+        self.send(request, url).await
+    }
+
+    /// POST of a form.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn post_form(&self, url: &Url, body: String) -> Result<Response, NoAnswer> {
+        let request = self
+            .client
+            .post(url.clone())
+            .header("accept", "application/json")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        self.send(request, url).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, url: &Url) -> Result<Response, NoAnswer> {
+        let no_answer = || NoAnswer { host: host(url) };
+        let mut response = request.send().await.map_err(|_| no_answer())?;
+        let mut body = zeroize::Zeroizing::new(Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(|_| no_answer())? {
+            if body.len() + chunk.len() > MOST_BODY {
+                return Err(no_answer());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = response.headers().clone();
+        Ok(Response { status: response.status().as_u16(), retry_after: retry_after(&headers), headers, body })
+    }
+}
+
+/// One request in the shape that `oauth2` asks for; it remembers what `oauth2` does not pass on.
+pub struct Call {
+    http: Http,
+    seen: Arc<Seen>,
+}
+
+impl Call {
+    /// A request through this client.
+    pub fn new(http: &Http) -> Self {
+        Self { http: http.clone(), seen: Arc::default() }
+    }
+
+    /// What the answer said beside its body.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+impl<'c> oauth2::AsyncHttpClient<'c> for Call {
+    type Error = NoAnswer;
+    type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send>>;
+
+    fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
+        let (http, seen) = (self.http.clone(), Arc::clone(&self.seen));
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let url = Url::parse(&parts.uri.to_string()).map_err(|_| NoAnswer { host: String::new() })?;
+            let request = http.client.request(parts.method, url.clone()).headers(parts.headers).body(body);
+            let response = http.send(request, &url).await?;
+            seen.note(&response);
+            let mut answer = oauth2::http::Response::new(response.body.to_vec());
+            *answer.status_mut() =
+                oauth2::http::StatusCode::from_u16(response.status).unwrap_or(oauth2::http::StatusCode::BAD_GATEWAY);
+            *answer.headers_mut() = response.headers;
+            Ok(answer)
+        })
+    }
+}
+
+/// What an answer said beside its body.
+#[derive(Debug, Default)]
+pub struct Seen(std::sync::Mutex<(u16, Option<Duration>)>);
+
+impl Seen {
+    fn note(&self, response: &Response) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = (response.status, response.retry_after);
+    }
+
+    /// The status, 0 where there was no answer, and what `Retry-After` said.
+    pub fn last(&self) -> (u16, Option<Duration>) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// RFC 9110 section 10.2.3: seconds, or a date.
+fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
+    let value = headers.get("retry-after")?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    // The provider's own clock says how far away that is; ours may be wrong.
+    let sent = headers.get("date").and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())?;
+    date.duration_since(sent).ok()
+}
+
+/// Host and port, for people.
+pub fn host(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => url.scheme().to_owned(),
+    }
+}
+
+/// Parses an endpoint: https, or http to this computer's own addresses, without a fragment or a user name.
+///
+/// # Errors
+/// [`Problem::NotLoopback`], [`Problem::BadProvider`].
+pub fn endpoint(provider: &str, field: &str, text: &str) -> Result<Url, Problem> {
+    let bad = |detail: &str| Problem::BadProvider {
+        provider: provider.to_owned(),
+        field: field.to_owned(),
+        detail: detail.to_owned(),
+    };
+    let url = Url::parse(text).map_err(|_| bad("it is not a URL"))?;
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => return Err(bad("it names no host")),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return Err(Problem::NotLoopback { field: field.to_owned(), url: text.to_owned() }),
+        _ => return Err(bad("it must be an https URL")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("it must not hold a user name"));
+    }
+    if url.fragment().is_some() {
+        return Err(bad("it must not hold a fragment"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::{HeaderMap, HeaderValue};
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date_by_the_providers_own_clock() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", HeaderValue::from_static("120"));
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
+        headers.insert("retry-after", HeaderValue::from_static("Tue, 24 Nov 2026 08:02:00 GMT"));
+        headers.insert("date", HeaderValue::from_static("Tue, 24 Nov 2026 08:00:00 GMT"));
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
+        headers.insert("retry-after", HeaderValue::from_static("soon"));
+        assert_eq!(retry_after(&headers), None);
+    }
+
+    #[test]
+    fn plain_http_is_for_this_computer_alone() {
+        for good in ["https://id.example", "http://127.0.0.1:4747/token", "http://[::1]/x", "http://localhost:1/"] {
+            assert!(endpoint("p", "token_endpoint", good).is_ok(), "{good}");
+        }
+        for bad in ["http://id.example", "http://127.0.0.1.evil.example", "http://10.0.0.1/"] {
+            assert!(matches!(endpoint("p", "token_endpoint", bad), Err(Problem::NotLoopback { .. })), "{bad}");
+        }
+        for bad in
+            ["file:///etc/passwd", "javascript:alert(1)", "--help", "https://u:p@id.example", "https://h/#f", "data:,x"]
+        {
+            assert!(matches!(endpoint("p", "issuer", bad), Err(Problem::BadProvider { .. })), "{bad}");
+        }
+    }
+}

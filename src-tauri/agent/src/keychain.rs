@@ -1,0 +1,329 @@
+//! The OS keychain, one call at a time on a thread of its own, every call bounded.
+//!
+//! Keychain calls can hang (a locked collection, a service that does not answer) and the Secret Service's client must
+//! not run on an async worker. A call that takes too long is given up together with the thread it hangs on.
+
+use crate::seal::DataKey;
+use larder_core::names::AccountId;
+use larder_core::problem::Problem;
+use larder_core::scheme::KEYCHAIN_SERVICE;
+use larder_core::view::KeychainState;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+/// No background call may take longer. A get takes 15-30 ms, a put into a large keyring 100 ms.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A person who is asked for a password takes longer.
+const PROMPT_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What keeps the data keys. A seam: tests of faults put their own in its place.
+pub trait KeyStore: Send + 'static {
+    /// Whether it opens, without asking anybody for anything.
+    fn state(&mut self) -> KeychainState;
+    /// Opens it; it may ask its person.
+    fn unlock(&mut self) -> Result<(), Problem>;
+    /// The item's bytes, if there is one. Called only while it is open.
+    fn get(&mut self, item: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem>;
+    /// Stores an item. Called only while it is open.
+    fn put(&mut self, item: &str, bytes: &[u8]) -> Result<(), Problem>;
+    /// Deletes an item; an item that is not there is deleted. Called only while it is open.
+    fn delete(&mut self, item: &str) -> Result<(), Problem>;
+}
+
+type Job = Box<dyn FnOnce(&mut dyn KeyStore) + Send>;
+
+/// The keychain, asked from anywhere.
+pub struct Keychain {
+    make: Box<dyn Fn() -> Box<dyn KeyStore> + Send + Sync>,
+    worker: Mutex<Option<mpsc::Sender<Job>>>,
+    kind: &'static str,
+}
+
+impl Keychain {
+    /// A keychain whose store is made by `make`, again after a call that never ended.
+    pub fn new(kind: &'static str, make: impl Fn() -> Box<dyn KeyStore> + Send + Sync + 'static) -> Self {
+        Self { make: Box::new(make), worker: Mutex::new(None), kind }
+    }
+
+    /// Which one, for people.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The key of an account; `None` where the keychain has none.
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] and its kin.
+    pub async fn key(&self, account: &AccountId) -> Result<Option<DataKey>, Problem> {
+        let item = account.0.clone();
+        let bytes = self.call(PATIENCE, move |store| opened(store, |store| store.get(&item))).await?;
+        Ok(bytes.and_then(|bytes| DataKey::from_bytes(&bytes)))
+    }
+
+    /// Stores the key of an account, and reads it back: a keychain that forgets is noticed before tokens depend on it.
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] and its kin.
+    pub async fn store(&self, account: &AccountId, key: &DataKey) -> Result<(), Problem> {
+        let (item, key) = (account.0.clone(), key.clone());
+        let store = move |store: &mut dyn KeyStore| {
+            store.put(&item, key.bytes())?;
+            match store.get(&item)? {
+                Some(bytes) if bytes.as_slice() == key.bytes() => Ok(()),
+                _ => Err(Problem::KeychainTrouble { detail: "it did not keep what it was given".to_owned() }),
+            }
+        };
+        self.call(PATIENCE, |keychain| opened(keychain, store)).await
+    }
+
+    /// Deletes the key of an account, and sees that it is gone.
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] and its kin.
+    pub async fn delete(&self, account: &AccountId) -> Result<(), Problem> {
+        let item = account.0.clone();
+        let delete = move |store: &mut dyn KeyStore| {
+            store.delete(&item)?;
+            match store.get(&item)? {
+                None => Ok(()),
+                Some(_) => Err(Problem::KeychainTrouble { detail: "it did not delete what it was told to".to_owned() }),
+            }
+        };
+        self.call(PATIENCE, |store| opened(store, delete)).await
+    }
+
+    /// Whether it opens, without asking anybody for anything.
+    pub async fn state(&self) -> KeychainState {
+        match self.call(PATIENCE, |store| Ok(store.state())).await {
+            Ok(state) => state,
+            Err(_) => KeychainState::Silent,
+        }
+    }
+
+    /// Opens it. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] where its person said no, and its kin.
+    pub async fn unlock(&self) -> Result<(), Problem> {
+        self.call(PROMPT_PATIENCE, |store| store.unlock()).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        job: impl FnOnce(&mut dyn KeyStore) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |store| {
+            // Nobody may be waiting any more; then the answer is worth nothing.
+            let _ = answer.send(job(store));
+        });
+        let sender = self.worker();
+        sender.send(job).map_err(|_| Problem::KeychainTrouble { detail: "its thread ended".to_owned() })?;
+        match tokio::time::timeout(patience, answered).await {
+            Ok(Ok(result)) => result,
+            // The store panicked, or hangs: the next call gets a new one on a new thread.
+            Ok(Err(_)) => {
+                self.drop_worker();
+                Err(Problem::KeychainTrouble { detail: "it broke off".to_owned() })
+            }
+            Err(_) => {
+                self.drop_worker();
+                Err(Problem::KeychainTimeout { seconds: u32::try_from(patience.as_secs()).unwrap_or_default() })
+            }
+        }
+    }
+
+    fn worker(&self) -> mpsc::Sender<Job> {
+        let mut worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(sender) = worker.as_ref() {
+            return sender.clone();
+        }
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let mut store = (self.make)();
+        std::thread::spawn(move || {
+            for job in jobs {
+                job(store.as_mut());
+            }
+        });
+        *worker = Some(sender.clone());
+        sender
+    }
+
+    fn drop_worker(&self) {
+        *self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+}
+
+/// Runs `job` where the store is open, and says why not elsewhere: nothing may raise a prompt that nobody asked for.
+fn opened<T>(
+    store: &mut dyn KeyStore,
+    job: impl FnOnce(&mut dyn KeyStore) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    match store.state() {
+        KeychainState::Open => job(store),
+        KeychainState::Locked => Err(Problem::KeychainLocked),
+        KeychainState::Absent | KeychainState::Silent | KeychainState::Unasked => Err(Problem::KeychainAbsent),
+    }
+}
+
+/// The keychain of this operating system.
+pub fn os_keychain() -> Keychain {
+    Keychain::new(os::KIND, || Box::new(os::Store::default()))
+}
+
+fn refused(error: &keyring::Error) -> Problem {
+    match error {
+        keyring::Error::NoStorageAccess(_) => Problem::KeychainLocked,
+        // Not the error's own text: some variants carry the bytes of an item.
+        keyring::Error::PlatformFailure(_) => {
+            Problem::KeychainTrouble { detail: "the platform's call failed".to_owned() }
+        }
+        keyring::Error::Ambiguous(_) => {
+            Problem::KeychainTrouble { detail: "it holds several items for one account".to_owned() }
+        }
+        _ => Problem::KeychainTrouble { detail: "it answered something unexpected".to_owned() },
+    }
+}
+
+fn get(entry: &keyring::Entry) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
+    match entry.get_secret() {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(keyring::Error::NoEntry) => Ok(None),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn delete(entry: &keyring::Entry) -> Result<(), Problem> {
+    match entry.delete_credential() {
+        Ok(()) | Err(keyring::Error::NoEntry) => Ok(()),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod os {
+    use super::{KEYCHAIN_SERVICE, KeyStore, KeychainState, Problem, Zeroizing, delete, get, refused};
+    use keyring_core::api::CredentialStoreApi;
+    use secret_service::blocking::SecretService;
+    use secret_service::{EncryptionType, Error};
+    use std::sync::Arc;
+    use zbus_secret_service_keyring_store::Store as SecretServiceStore;
+
+    pub const KIND: &str = "Secret Service";
+
+    /// The Secret Service. `keyring` remembers a failed start for good, so the store is made here, anew after each failure.
+    #[derive(Default)]
+    pub struct Store {
+        store: Option<Arc<SecretServiceStore>>,
+    }
+
+    impl Store {
+        fn entry(&mut self, item: &str) -> Result<keyring::Entry, Problem> {
+            let store = match &self.store {
+                Some(store) => Arc::clone(store),
+                None => SecretServiceStore::new().map_err(|_| Problem::KeychainAbsent)?,
+            };
+            self.store = Some(Arc::clone(&store));
+            let inner = store.build(KEYCHAIN_SERVICE, item, None).map_err(|error| refused(&error))?;
+            Ok(keyring::Entry { inner })
+        }
+
+        /// A connection that broke is made anew at the next call.
+        fn checked<T>(&mut self, result: Result<T, Problem>) -> Result<T, Problem> {
+            if result.is_err() {
+                self.store = None;
+            }
+            result
+        }
+    }
+
+    impl KeyStore for Store {
+        fn state(&mut self) -> KeychainState {
+            // Asked anew each time: the store's own look-ups would try to unlock, and with it raise a prompt.
+            let state = SecretService::connect(EncryptionType::Plain).and_then(|service| {
+                let collection = service.get_default_collection()?;
+                collection.is_locked()
+            });
+            match state {
+                Ok(false) => KeychainState::Open,
+                // No default collection yet: making one asks for a password, so it is as good as locked.
+                Ok(true) | Err(Error::NoResult | Error::Locked) => KeychainState::Locked,
+                Err(_) => {
+                    self.store = None;
+                    KeychainState::Absent
+                }
+            }
+        }
+
+        fn unlock(&mut self) -> Result<(), Problem> {
+            let service = SecretService::connect(EncryptionType::Plain).map_err(|_| Problem::KeychainAbsent)?;
+            let collection = match service.get_default_collection() {
+                Err(Error::NoResult) => service.create_collection("Login", "default"),
+                other => other,
+            };
+            collection.and_then(|collection| collection.unlock()).map_err(|_| Problem::KeychainLocked)
+        }
+
+        fn get(&mut self, item: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
+            let result = self.entry(item).and_then(|entry| get(&entry));
+            self.checked(result)
+        }
+
+        fn put(&mut self, item: &str, bytes: &[u8]) -> Result<(), Problem> {
+            let result = self.entry(item).and_then(|entry| entry.set_secret(bytes).map_err(|error| refused(&error)));
+            self.checked(result)
+        }
+
+        fn delete(&mut self, item: &str) -> Result<(), Problem> {
+            let result = self.entry(item).and_then(|entry| delete(&entry));
+            self.checked(result)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod os {
+    use super::{KEYCHAIN_SERVICE, KeyStore, KeychainState, Problem, Zeroizing, delete, get, refused};
+
+    #[cfg(target_os = "macos")]
+    pub const KIND: &str = "macOS Keychain";
+    #[cfg(not(target_os = "macos"))]
+    pub const KIND: &str = "Windows Credential Manager";
+
+    /// The platform's keychain, open while its person is logged in.
+    #[derive(Default)]
+    pub struct Store;
+
+    fn entry(item: &str) -> Result<keyring::Entry, Problem> {
+        keyring::Entry::new(KEYCHAIN_SERVICE, item).map_err(|error| refused(&error))
+    }
+
+    impl KeyStore for Store {
+        fn state(&mut self) -> KeychainState {
+            match keyring::Entry::store_status() {
+                Ok(()) => KeychainState::Open,
+                Err(_) => KeychainState::Absent,
+            }
+        }
+
+        fn unlock(&mut self) -> Result<(), Problem> {
+            Ok(())
+        }
+
+        fn get(&mut self, item: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
+            get(&entry(item)?)
+        }
+
+        fn put(&mut self, item: &str, bytes: &[u8]) -> Result<(), Problem> {
+            entry(item)?.set_secret(bytes).map_err(|error| refused(&error))
+        }
+
+        fn delete(&mut self, item: &str) -> Result<(), Problem> {
+            delete(&entry(item)?)
+        }
+    }
+}

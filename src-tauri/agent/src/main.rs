@@ -1,0 +1,56 @@
+//! `larder-agent`: serves one profile. It takes no arguments; `LARDER_HOME` names another profile than the person's own.
+
+use larder_core::problem::Problem;
+use larder_core::profile::Profile;
+use larder_core::words::sentence;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            report(&problem);
+            ExitCode::from(problem.exit() as u8)
+        }
+    }
+}
+
+fn start() -> Result<(), Problem> {
+    no_core_dumps();
+    let profile = Profile::locate(|name| std::env::var_os(name))?;
+    // Two threads serve; the database and the keychain have their own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::Internal { detail: error.kind().to_string() })?;
+    let result = runtime.block_on(larder_agent::start::run(profile));
+    // A keychain call that hangs must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// A dump of this process would hold keys and tokens.
+fn no_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
+        tracing::warn!("core dumps cannot be turned off");
+    }
+}
+
+/// The last line of the log says why there is no agent, for whoever started it; a person reads a sentence.
+#[expect(clippy::print_stderr, reason = "whoever started the agent reads it here")]
+fn report(problem: &Problem) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("larder-agent: {}", sentence(problem));
+    } else {
+        eprintln!("{}", serde_json::json!({ "problem": problem }));
+    }
+}

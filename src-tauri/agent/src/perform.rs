@@ -1,0 +1,305 @@
+//! Every effect runs through [`Hands::perform`]; what it came to goes back to where it is decided what follows.
+
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::grants::{self, Endpoints, NotOpened, Tokens};
+use crate::http::Http;
+use crate::keychain::Keychain;
+use crate::seal::DataKey;
+use crate::sign_in::token_digest;
+use crate::{failpoint, token_endpoint};
+use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
+use larder_core::names::{AccountId, Generation, Operation};
+use larder_core::problem::{Problem, Why};
+use larder_core::view::KeychainState;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An interrupted refresh may begin so many times: once, and once more after a crash.
+const MOST_TRIES: u32 = 2;
+
+/// What acts: keychain, database and provider, and what must not leave memory.
+pub struct Hands {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// `larder.db`.
+    pub database: Database,
+    /// Holds the data keys.
+    pub keychain: Keychain,
+    /// Asks providers.
+    pub http: Http,
+    held: Mutex<HashMap<Operation, Held>>,
+    keys: Mutex<HashMap<AccountId, DataKey>>,
+}
+
+/// What one operation holds in memory.
+#[derive(Clone, Debug)]
+struct Held {
+    endpoints: Endpoints,
+    /// What was read, to be sent or revoked.
+    before: Tokens,
+    /// What came, to be stored.
+    after: Option<(Tokens, Grant)>,
+}
+
+/// What was asked of [`Hands::perform`].
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The account.
+    pub account: AccountId,
+    /// Its label and provider, for people.
+    pub provider: String,
+    /// The operation.
+    pub operation: Operation,
+    /// Remove the row at the end of the sign-out.
+    pub forget: bool,
+    /// What to do.
+    pub effect: Effect,
+}
+
+/// What an effect came to, and how the keychain stood if it was asked.
+pub struct Performed {
+    /// The result; `None` for effects that have none.
+    pub arrival: Option<Arrival>,
+    /// How the keychain stood.
+    pub keychain: Option<KeychainState>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How the keychain stands, as far as a failed call tells.
+pub fn keychain_state(problem: &Problem) -> Option<KeychainState> {
+    match problem {
+        Problem::KeychainLocked => Some(KeychainState::Locked),
+        Problem::KeychainAbsent => Some(KeychainState::Absent),
+        Problem::KeychainTimeout { .. } | Problem::KeychainTrouble { .. } => Some(KeychainState::Silent),
+        _ => None,
+    }
+}
+
+impl Hands {
+    /// Hands that hold nothing yet.
+    pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
+        Self { clock, database, keychain, http, held: Mutex::default(), keys: Mutex::default() }
+    }
+
+    /// The account's key: from memory, else from the keychain. Keys are read when first needed.
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] and its kin.
+    pub async fn key(&self, account: &AccountId) -> Result<Option<DataKey>, Problem> {
+        if let Some(key) = lock(&self.keys).get(account) {
+            return Ok(Some(key.clone()));
+        }
+        let key = self.keychain.key(account).await?;
+        if let Some(key) = &key {
+            self.remember_key(account, key);
+        }
+        Ok(key)
+    }
+
+    /// Keeps a key in memory.
+    pub fn remember_key(&self, account: &AccountId, key: &DataKey) {
+        lock(&self.keys).insert(account.clone(), key.clone());
+    }
+
+    /// Performs one effect.
+    pub async fn perform(&self, task: Task) -> Performed {
+        let name = name(&task.effect);
+        failpoint::pass(name, "before");
+        let performed = self.act(task).await;
+        failpoint::pass(name, "after");
+        performed
+    }
+
+    async fn act(&self, task: Task) -> Performed {
+        let Task { account, provider, operation, forget, effect } = task;
+        let saved = |result: Result<(), Problem>, done: Arrival| match result {
+            Ok(()) => done,
+            Err(problem) => Arrival::NotSaved(problem),
+        };
+        let mut keychain = None;
+        let arrival = match effect {
+            Effect::Prepare { resumed } => {
+                let arrival = self.prepare(&account, operation, resumed).await;
+                keychain = match &arrival {
+                    Arrival::NotPrepared(Trouble::Passing(problem)) => keychain_state(problem),
+                    _ => Some(KeychainState::Open),
+                };
+                Some(arrival)
+            }
+            Effect::Send => Some(self.send(&account, &provider, operation).await),
+            Effect::Save { generation } => {
+                Some(saved(self.save(&account, operation, generation).await, Arrival::Saved))
+            }
+            Effect::SaveNeedsSignIn { why } => {
+                let result = grants::save_needs_sign_in(&self.database, account, why).await;
+                // It is in memory in any case; a restart would ask the provider once more, and learn it again.
+                if let Err(problem) = result {
+                    tracing::warn!("{}", larder_core::words::sentence(&problem));
+                }
+                None
+            }
+            Effect::MarkClearing { generation, revoke } => {
+                if revoke {
+                    self.take_for_revocation(&account, operation).await;
+                }
+                let result = grants::mark_clearing(&self.database, account, generation, forget).await;
+                Some(saved(result, Arrival::Marked))
+            }
+            Effect::Clear => Some(saved(grants::clear(&self.database, account).await, Arrival::Cleared)),
+            Effect::DeleteKey => {
+                lock(&self.keys).remove(&account);
+                match self.keychain.delete(&account).await {
+                    Ok(()) => {
+                        keychain = Some(KeychainState::Open);
+                        Some(Arrival::KeyDeleted)
+                    }
+                    Err(problem) => {
+                        keychain = keychain_state(&problem);
+                        Some(Arrival::KeyKept(problem))
+                    }
+                }
+            }
+            Effect::Close { forget } => {
+                Some(saved(grants::close(&self.database, account, forget).await, Arrival::Closed))
+            }
+            Effect::Revoke => Some(Arrival::Revoked(self.revoke(operation).await)),
+            Effect::RevokeLate => {
+                self.revoke_late(operation).await;
+                None
+            }
+            Effect::Discard => {
+                lock(&self.held).remove(&operation);
+                // The journal's mark says that a token may be spent. It goes when the answer says that it is not.
+                if let Err(problem) = grants::unjournal(&self.database, account).await {
+                    tracing::warn!("{}", larder_core::words::sentence(&problem));
+                }
+                None
+            }
+        };
+        Performed { arrival, keychain }
+    }
+
+    async fn prepare(&self, account: &AccountId, operation: Operation, resumed: bool) -> Arrival {
+        let not = Arrival::NotPrepared;
+        let key = match self.key(account).await {
+            Ok(Some(key)) => key,
+            Ok(None) => return not(Trouble::Lasting(Why::KeyMissing)),
+            Err(problem) => return not(Trouble::Passing(problem)),
+        };
+        let opened = match grants::read_tokens(&self.database, account.clone(), key).await {
+            Ok(opened) => opened,
+            Err(NotOpened::Unreadable) => return not(Trouble::Lasting(Why::Unreadable)),
+            Err(NotOpened::Because(problem)) => return not(Trouble::Passing(problem)),
+        };
+        let Some(before) = opened.tokens else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
+        let Some(refresh_token) = &before.refresh_token else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
+        let hash = token_digest(refresh_token);
+        // Writing the journal is the proof that the new token can be written, before the old one is spent.
+        match grants::journal(&self.database, account.clone(), hash.clone(), resumed).await {
+            Ok(tries) if tries > MOST_TRIES => return not(Trouble::Lasting(Why::Refused)),
+            Ok(_) => {}
+            Err(problem) => return not(Trouble::Passing(problem)),
+        }
+        lock(&self.held).insert(operation, Held { endpoints: opened.endpoints, before, after: None });
+        Arrival::Prepared { hash }
+    }
+
+    async fn send(&self, account: &AccountId, provider: &str, operation: Operation) -> Arrival {
+        let held = lock(&self.held).get(&operation).cloned();
+        let Some((held, refresh_token)) = held.and_then(|held| Some((held.clone(), held.before.refresh_token?))) else {
+            return Arrival::Answered(Outcome::Transient {
+                problem: Problem::Internal { detail: format!("nothing to send for {account}") },
+                retry_after: None,
+            });
+        };
+        let ended =
+            token_endpoint::refresh(&self.http, self.clock.as_ref(), &held.endpoints, provider, &refresh_token).await;
+        if let (Some(tokens), Outcome::Tokens(grant)) = (ended.tokens, &ended.outcome)
+            && let Some(held) = lock(&self.held).get_mut(&operation)
+        {
+            held.after = Some((tokens, grant.clone()));
+        }
+        Arrival::Answered(ended.outcome)
+    }
+
+    async fn save(&self, account: &AccountId, operation: Operation, generation: Generation) -> Result<(), Problem> {
+        let after = lock(&self.held).get(&operation).and_then(|held| held.after.clone());
+        let (tokens, grant) = after.ok_or_else(|| Problem::Internal { detail: "nothing to save".to_owned() })?;
+        let key = self.key(account).await?.ok_or(Problem::KeychainLocked)?;
+        grants::save_refresh(&self.database, account.clone(), key, generation, tokens, grant).await?;
+        lock(&self.held).remove(&operation);
+        Ok(())
+    }
+
+    /// Signing out must not depend on it: where the tokens do not open, there is nothing to revoke.
+    async fn take_for_revocation(&self, account: &AccountId, operation: Operation) {
+        if lock(&self.held).contains_key(&operation) {
+            return;
+        }
+        let Ok(Some(key)) = self.key(account).await else { return };
+        let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key).await else { return };
+        if let Some(before) = opened.tokens {
+            lock(&self.held).insert(operation, Held { endpoints: opened.endpoints, before, after: None });
+        }
+    }
+
+    async fn revoke(&self, operation: Operation) -> Result<(), Option<Problem>> {
+        let Some(held) = lock(&self.held).remove(&operation) else { return Err(None) };
+        self.revoke_tokens(&held.endpoints, &held.before).await
+    }
+
+    async fn revoke_late(&self, operation: Operation) {
+        let held = lock(&self.held).remove(&operation);
+        if let Some(Held { endpoints, after: Some((tokens, _)), .. }) = held {
+            self.give_back(&endpoints, &tokens).await;
+        }
+    }
+
+    /// Revokes tokens that nothing was or will be stored of.
+    pub async fn give_back(&self, endpoints: &Endpoints, tokens: &Tokens) {
+        if let Err(Some(problem)) = self.revoke_tokens(endpoints, tokens).await {
+            tracing::warn!("tokens that came too late: {}", larder_core::words::sentence(&problem));
+        }
+    }
+
+    /// The refresh token first: it is what lives long. The access token only where there is no other.
+    async fn revoke_tokens(&self, endpoints: &Endpoints, tokens: &Tokens) -> Result<(), Option<Problem>> {
+        if endpoints.revocation_endpoint.is_none() {
+            return Err(None);
+        }
+        let (token, hint) = match &tokens.refresh_token {
+            Some(token) => (token, "refresh_token"),
+            None => (&tokens.access_token, "access_token"),
+        };
+        let mut last = Ok(());
+        // Three tries within a few seconds: a provider that is down longer is told by its own clock.
+        for wait in [0, 1, 3] {
+            tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+            last = token_endpoint::revoke(&self.http, endpoints, token, hint).await;
+            if !matches!(&last, Err(problem) if problem.passes()) {
+                break;
+            }
+        }
+        last.map_err(Some)
+    }
+}
+
+fn name(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Prepare { .. } => "prepare",
+        Effect::Send => "send",
+        Effect::Save { .. } => "save",
+        Effect::SaveNeedsSignIn { .. } => "save-needs-sign-in",
+        Effect::MarkClearing { .. } => "mark-clearing",
+        Effect::Clear => "clear",
+        Effect::DeleteKey => "delete-key",
+        Effect::Close { .. } => "close",
+        Effect::Revoke => "revoke",
+        Effect::RevokeLate => "revoke-late",
+        Effect::Discard => "discard",
+    }
+}

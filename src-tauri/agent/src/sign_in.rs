@@ -1,0 +1,259 @@
+//! A sign-in's secrets and its authorization request (RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core 3.1.2.1).
+
+use crate::clock::Clock;
+use crate::discovery::Server;
+use crate::grants::{Endpoints, Tokens};
+use crate::http::host;
+use crate::identity::Who;
+use crate::providers::Provider;
+use larder_core::attempt::{Attempt, AuthorizationError, LIFETIME, Phase, Redirected};
+use larder_core::names::{AccountId, AttemptId, Digest, ProviderName, Scope};
+use larder_core::problem::Problem;
+use larder_core::protocol::MOST_CALLBACK;
+use larder_core::scheme::{REDIRECT_URI, is_ours};
+use larder_core::view::RedirectKind;
+use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use url::Url;
+
+/// What must come back, and what only the token endpoint may see.
+pub struct Secrets {
+    /// RFC 7636 section 4.1; taken by the exchange.
+    pub verifier: Option<PkceCodeVerifier>,
+    /// The code; taken by the exchange.
+    pub code: Option<AuthorizationCode>,
+    /// OpenID Connect Core 3.1.2.1.
+    pub nonce: SecretString,
+    /// The authorization request, to be opened again.
+    pub authorization_url: Url,
+    /// As registered at the provider.
+    pub redirect_uri: String,
+    /// What was asked for.
+    pub scopes: Vec<Scope>,
+    /// Where the code goes. Bound at the start: a redirect cannot change it.
+    pub endpoints: Endpoints,
+    /// The redirect must name this issuer (RFC 9207), if it names one.
+    pub issuer: Option<String>,
+    /// It must name it.
+    pub iss_required: bool,
+    /// Who signed in, and what was granted; until it is stored.
+    pub result: Option<(Who, Tokens)>,
+}
+
+/// Draws the secrets of a new sign-in, and builds its authorization request.
+///
+/// # Errors
+/// [`Problem::SchemeUnhandled`] where the provider lists no redirect that can be used.
+pub fn begin(
+    clock: &dyn Clock,
+    name: &ProviderName,
+    provider: &Provider,
+    server: &Server,
+    redirect: Option<RedirectKind>,
+    account: Option<(AccountId, Option<String>)>,
+    label: Option<String>,
+) -> Result<(Attempt, Secrets), Problem> {
+    let redirect = redirect.or_else(|| provider.redirects.first().copied()).unwrap_or(RedirectKind::DeepLink);
+    if redirect == RedirectKind::Loopback {
+        return Err(Problem::BadProvider {
+            provider: name.0.clone(),
+            field: "redirects".to_owned(),
+            detail: "\"loopback\" is not offered yet; use \"deep-link\" or \"paste\"".to_owned(),
+        });
+    }
+    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+    // `oauth2`'s random state: 128 bits, as RFC 6749 section 10.10 asks for.
+    let (state, nonce) = (CsrfToken::new_random(), CsrfToken::new_random());
+    let mut url = server.authorization_endpoint.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &provider.client_id)
+            .append_pair("redirect_uri", REDIRECT_URI)
+            .append_pair("state", state.secret())
+            .append_pair("code_challenge", challenge.as_str())
+            .append_pair("code_challenge_method", challenge.method().as_str());
+        if !provider.scopes.is_empty() {
+            let scopes: Vec<_> = provider.scopes.iter().map(|scope| scope.as_str()).collect();
+            query.append_pair("scope", &scopes.join(" "));
+        }
+        if provider.scopes.iter().any(|scope| scope.as_str() == "openid") {
+            query.append_pair("nonce", nonce.secret());
+        }
+        if let Some(hint) = account.as_ref().and_then(|(_, hint)| hint.as_ref()) {
+            query.append_pair("login_hint", hint);
+        }
+        for (key, value) in &provider.authorization_params {
+            query.append_pair(key, value);
+        }
+    }
+    let attempt = Attempt {
+        id: AttemptId(uuid::Uuid::new_v4().to_string()),
+        provider: name.clone(),
+        issuer: server.issuer.clone(),
+        client_id: provider.client_id.clone(),
+        host: host(&server.authorization_endpoint),
+        account: account.map(|(account, _)| account),
+        label,
+        redirect,
+        state: digest(state.secret()),
+        until: clock.now().plus(LIFETIME),
+        phase: Phase::Waiting,
+    };
+    let secrets = Secrets {
+        verifier: Some(verifier),
+        code: None,
+        nonce: SecretString::from(nonce.secret().as_str()),
+        authorization_url: url,
+        redirect_uri: REDIRECT_URI.to_owned(),
+        scopes: provider.scopes.clone(),
+        endpoints: Endpoints {
+            issuer: server.issuer.clone(),
+            client_id: provider.client_id.clone(),
+            token_endpoint_auth_method: "none".to_owned(),
+            token_endpoint: server.token_endpoint.to_string(),
+            revocation_endpoint: server.revocation_endpoint.as_ref().map(Url::to_string),
+            userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
+            jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
+        },
+        issuer: server.discovered.then(|| server.issuer.clone()),
+        iss_required: server.iss_required,
+        result: None,
+    };
+    Ok((attempt, secrets))
+}
+
+/// SHA-256, in hexadecimal. States are compared by their digests, which tells nothing about how much of one is right.
+pub fn digest(text: &str) -> Digest {
+    Digest(hex::encode(Sha256::digest(text.as_bytes())))
+}
+
+/// A redirect, taken apart. Its code is not shown.
+pub struct Callback {
+    /// What is decided about.
+    pub redirected: Redirected,
+    /// The code, where there is one.
+    pub code: Option<AuthorizationCode>,
+    /// RFC 9207.
+    pub iss: Option<String>,
+}
+
+/// Takes a redirect apart: Larder's own redirect URI, then the parameters of RFC 6749 section 4.1.2, each at most once.
+///
+/// # Errors
+/// [`Problem::BadCallback`].
+pub fn parse_callback(text: &str) -> Result<Callback, Problem> {
+    let bad = |detail: &str| Err(Problem::BadCallback { detail: detail.to_owned() });
+    if text.len() > MOST_CALLBACK {
+        return bad("it is too long");
+    }
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
+        return bad("it holds control characters");
+    }
+    if !is_ours(text) {
+        return bad(&format!("it does not begin with {REDIRECT_URI}"));
+    }
+    let Ok(url) = Url::parse(text) else { return bad("it is not a URL") };
+    // Browsers and handlers may write one slash or three; an authority is none of ours.
+    if url.has_host() && url.host_str().is_some_and(|host| !host.is_empty()) || url.path() != "/callback" {
+        return bad(&format!("it does not begin with {REDIRECT_URI}"));
+    }
+    let mut parameters: HashMap<String, String> = HashMap::new();
+    for (key, value) in url.query_pairs() {
+        if value.contains('\u{fffd}') {
+            return bad("it holds bytes that are no text");
+        }
+        // RFC 6749 section 3.1: parameters must not be included more than once.
+        if parameters.insert(key.clone().into_owned(), value.into_owned()).is_some() {
+            return bad(&format!("it says {} twice", crate::token_endpoint::plain(&key)));
+        }
+    }
+    let mut take = |key: &str| parameters.remove(key).filter(|value| !value.is_empty());
+    let Some(state) = take("state") else { return bad("it has no state") };
+    let (code, error, description, iss) = (take("code"), take("error"), take("error_description"), take("iss"));
+    let answer = match (&code, error) {
+        (Some(_), None) => Ok(()),
+        (None, Some(error)) => Err(AuthorizationError {
+            error: crate::token_endpoint::plain(&error),
+            description: description
+                .map_or_else(|| "no reason given".to_owned(), |text| crate::token_endpoint::plain(&text)),
+        }),
+        (Some(_), Some(_)) => return bad("it has both a code and an error"),
+        (None, None) => return bad("it has neither a code nor an error"),
+    };
+    Ok(Callback {
+        redirected: Redirected { state: digest(&state), answer },
+        code: code.map(AuthorizationCode::new),
+        iss,
+    })
+}
+
+/// RFC 9207 section 2.4: where the redirect names an issuer it must be ours, character by character; where the
+/// provider says that it always names one, it must.
+pub fn check_iss(secrets: &Secrets, iss: Option<&str>) -> Result<(), AuthorizationError> {
+    let wrong =
+        |description: &str| Err(AuthorizationError { error: "iss".to_owned(), description: description.to_owned() });
+    match (iss, &secrets.issuer) {
+        (Some(named), Some(issuer)) if named != issuer => wrong("the answer came from another server than was asked"),
+        (None, _) if secrets.iss_required => wrong("the answer does not say which server it came from"),
+        _ => Ok(()),
+    }
+}
+
+/// The verifier and the code, once.
+pub fn take_for_exchange(secrets: &mut Secrets) -> Option<(AuthorizationCode, PkceCodeVerifier)> {
+    Some((secrets.code.take()?, secrets.verifier.take()?))
+}
+
+/// SHA-256 of a refresh token, to recognise it without holding it.
+pub fn token_digest(token: &SecretString) -> Digest {
+    digest(token.expose_secret())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str) -> String {
+        match parse_callback(text) {
+            Err(Problem::BadCallback { detail }) => detail,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("accepted: {text}"),
+        }
+    }
+
+    #[test]
+    fn a_redirect_with_code_and_state_is_taken_apart() {
+        for text in [
+            "dev.larder.desktop:/callback?code=c&state=s",
+            "DEV.larder.desktop:/callback?state=s&code=c&iss=i",
+            "dev.larder.desktop:///callback?code=c&state=s\n",
+        ] {
+            let callback = parse_callback(text).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
+            assert_eq!(callback.redirected, Redirected { state: digest("s"), answer: Ok(()) });
+            assert!(callback.code.is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_redirect_is_refused_with_its_reason() {
+        assert!(reason("https://evil.example/callback?code=c&state=s").contains("does not begin"));
+        assert!(reason("dev.larder.desktop://evil.example/callback?code=c&state=s").contains("does not begin"));
+        assert!(reason("dev.larder.desktop:/other?code=c&state=s").contains("does not begin"));
+        assert!(reason("dev.larder.desktop:/callback?code=c").contains("no state"));
+        assert!(reason("dev.larder.desktop:/callback?state=s").contains("neither"));
+        assert!(reason("dev.larder.desktop:/callback?state=s&code=c&code=d").contains("code twice"));
+        assert!(reason("dev.larder.desktop:/callback?state=s&state=t&code=c").contains("state twice"));
+        assert!(reason("dev.larder.desktop:/callback?state=s&code=c&error=e").contains("both"));
+        assert!(reason("dev.larder.desktop:/callback?state=s&code=%ff").contains("no text"));
+        assert!(reason("dev.larder.desktop:/callback?state=s&code=c\0").contains("control"));
+        assert!(
+            reason(&format!("dev.larder.desktop:/callback?state=s&code={}", "c".repeat(MOST_CALLBACK)))
+                .contains("too long")
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! The socket: one Unix socket, 0600 in a 0700 folder, for processes of the same user. JSON, one message a line.
+
+use crate::agent::{Message, Peer};
+use crate::program;
+use larder_core::problem::Problem;
+use larder_core::protocol::{Answer, Ask, Line, MOST_REQUEST, PROTOCOL, Push, Request};
+use larder_core::view::HouseView;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use zeroize::Zeroize;
+
+/// The first message must come within this time, else the connection is one that somebody forgot.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections at once. Every one costs a descriptor; a machine full of scripts has dozens.
+const MOST_CONNECTIONS: usize = 512;
+
+/// A client that does not read what it asked for is let go after this time.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What every connection needs.
+#[derive(Clone)]
+pub struct Serving {
+    /// To the loop.
+    pub outbox: mpsc::Sender<Message>,
+    /// From the loop, for those who subscribe.
+    pub pushes: broadcast::Sender<Push>,
+    /// The folder of the profile, for Hello.
+    pub profile: String,
+}
+
+/// Binds the socket. The profile's lock is held, so a socket that is there is a dead agent's.
+///
+/// # Errors
+/// As the system says.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves connections for ever.
+pub async fn serve(listener: UnixListener, serving: Serving) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut connection = 0;
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connection += 1;
+                let (serving, connection) = (serving.clone(), connection);
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, connection, serving).await {
+                        tracing::debug!("connection {connection}: {}", error.kind());
+                    }
+                    drop(place);
+                });
+            }
+            // Out of descriptors, most likely: the connections there are go on, and some of them will end.
+            Err(error) => {
+                tracing::warn!("the socket does not accept: {}", error.kind());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, connection: u64, serving: Serving) -> io::Result<()> {
+    let credentials = stream.peer_cred()?;
+    // The file's mode keeps others out; this does too, where the mode was changed.
+    if credentials.uid() != rustix::process::getuid().as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let pid = credentials.pid();
+    let (reader, writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let (lines, queue) = mpsc::channel(64);
+    let mut writing = tokio::spawn(write(writer, queue));
+    let result = tokio::select! {
+        result = answer_all(&mut reader, connection, pid, &serving, lines) => result,
+        // A client that does not read has ended the conversation.
+        _ = &mut writing => Ok(()),
+    };
+    let _ = serving.outbox.send(Message::Gone { connection }).await;
+    // What is on its way out still goes out.
+    let _ = tokio::time::timeout(WRITE_PATIENCE, &mut writing).await;
+    writing.abort();
+    result
+}
+
+async fn answer_all(
+    reader: &mut BufReader<OwnedReadHalf>,
+    connection: u64,
+    pid: Option<i32>,
+    serving: &Serving,
+    lines: mpsc::Sender<Line>,
+) -> io::Result<()> {
+    let first = tokio::time::timeout(HELLO_PATIENCE, read(reader)).await;
+    match first.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+        Some(Ok(Ask { id, request: Request::Hello { .. } })) => {
+            let answer = Answer::Hello {
+                protocol: PROTOCOL,
+                build: env!("CARGO_PKG_VERSION").to_owned(),
+                profile: serving.profile.clone(),
+                pid: std::process::id(),
+            };
+            say(&lines, Line::Answer { id, answer }).await?;
+        }
+        Some(Ok(Ask { id, .. })) => {
+            let detail = "the first message must be hello".to_owned();
+            return say(&lines, Line::Problem { id, problem: Problem::BadRequest { detail } }).await;
+        }
+        Some(Err(problem)) => return say(&lines, Line::Problem { id: 0, problem }).await,
+        None => return Ok(()),
+    }
+    while let Some(ask) = read(reader).await? {
+        let Ask { id, request } = match ask {
+            Ok(ask) => ask,
+            Err(problem) => {
+                // What follows a broken message cannot be trusted to be a message.
+                return say(&lines, Line::Problem { id: 0, problem }).await;
+            }
+        };
+        if matches!(request, Request::Subscribe) {
+            let pushes = serving.pushes.subscribe();
+            say(&lines, Line::Answer { id, answer: Answer::Done }).await?;
+            tokio::spawn(push(pushes, serving.outbox.clone(), lines.clone()));
+            continue;
+        }
+        // Only a hand-out, and what changes configuration, depends on who asks: nothing else pays for the look-up.
+        let program = match &request {
+            Request::Token { .. }
+            | Request::SetPolicy { .. }
+            | Request::AddProvider { .. }
+            | Request::RemoveProvider { .. } => {
+                tokio::task::spawn_blocking(move || pid.and_then(program::behind)).await.ok().flatten()
+            }
+            _ => None,
+        };
+        let (reply, answered) = oneshot::channel();
+        let message = Message::Request { peer: Peer { connection, program }, request, reply };
+        if serving.outbox.send(message).await.is_err() {
+            return say(&lines, Line::Problem { id, problem: Problem::Stopping }).await;
+        }
+        let lines = lines.clone();
+        tokio::spawn(async move {
+            let line = match answered.await {
+                Ok(Ok(answer)) => Line::Answer { id, answer },
+                Ok(Err(problem)) => Line::Problem { id, problem },
+                Err(_) => Line::Problem { id, problem: Problem::Stopping },
+            };
+            let _ = say(&lines, line).await;
+        });
+    }
+    Ok(())
+}
+
+async fn say(lines: &mpsc::Sender<Line>, line: Line) -> io::Result<()> {
+    lines.send(line).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
+
+/// Reads one message; `None` at the end. A longer line than [`MOST_REQUEST`] is no message.
+async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Result<Ask, Problem>>> {
+    let bad = |detail: String| Some(Err(Problem::BadRequest { detail }));
+    let mut line = Vec::new();
+    let most = u64::try_from(MOST_REQUEST).unwrap_or(u64::MAX);
+    let read = reader.take(most).read_until(b'\n', &mut line).await?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        return Ok(bad(format!("a message is one line of at most {MOST_REQUEST} bytes")));
+    }
+    // The parser's own words quote the message, which may hold a redirect: only where it failed is told.
+    let ask = serde_json::from_slice(&line).map_err(|error| Problem::BadRequest {
+        detail: format!("column {} of the message is not what was expected", error.column()),
+    });
+    line.zeroize();
+    Ok(Some(ask))
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Line>) -> io::Result<()> {
+    while let Some(line) = queue.recv().await {
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        let written = tokio::time::timeout(WRITE_PATIENCE, writer.write_all(&text)).await;
+        // It may have been a token.
+        text.zeroize();
+        written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    }
+    Ok(())
+}
+
+/// Passes pushes on. Who reads too slowly misses events, but never the view as it stands.
+async fn push(mut pushes: broadcast::Receiver<Push>, outbox: mpsc::Sender<Message>, lines: mpsc::Sender<Line>) {
+    if let Some(view) = view(&outbox).await {
+        let _ = say(&lines, Line::Push { push: Push::View(view) }).await;
+    }
+    loop {
+        let push = tokio::select! {
+            push = pushes.recv() => push,
+            () = lines.closed() => return,
+        };
+        let push = match push {
+            Ok(push) => push,
+            Err(broadcast::error::RecvError::Lagged(_)) => match view(&outbox).await {
+                Some(view) => Push::View(view),
+                None => return,
+            },
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        if say(&lines, Line::Push { push }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn view(outbox: &mpsc::Sender<Message>) -> Option<Box<HouseView>> {
+    let (reply, answered) = oneshot::channel();
+    let peer = Peer { connection: 0, program: None };
+    outbox.send(Message::Request { peer, request: Request::View, reply }).await.ok()?;
+    match answered.await.ok()? {
+        Ok(Answer::View(view)) => Some(view),
+        _ => None,
+    }
+}

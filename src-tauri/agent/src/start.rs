@@ -1,0 +1,79 @@
+//! From an empty process to a serving agent, and back.
+
+use crate::agent::{Agent, Message};
+use crate::audit::Audit;
+use crate::clock::{Clock, SystemClock};
+use crate::configuration::Configuration;
+use crate::database::Database;
+use crate::http::Http;
+use crate::perform::Hands;
+use crate::socket::{self, Serving};
+use crate::{folders, grants, keychain};
+use larder_core::problem::Problem;
+use larder_core::profile::Profile;
+use std::fs::{File, TryLockError};
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc};
+
+/// Messages to the loop that wait; past it, connections wait.
+const INBOX: usize = 1024;
+
+/// Pushes that a slow reader may be behind, before it gets the view as it stands instead.
+const PUSHES: usize = 256;
+
+/// Takes the profile and serves it until told to make way.
+///
+/// # Errors
+/// What keeps it from starting; nothing was changed then.
+pub async fn run(profile: Profile) -> Result<(), Problem> {
+    let socket_path = profile.socket()?;
+    folders::prepare(&profile)?;
+    // Held until the process ends, however it ends; the system lets go of it then.
+    let _lock = take(&profile)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let database = Database::open(&profile.database())?;
+    let audit = Audit::open(&profile.audit())?;
+    let accounts = grants::all(&database, clock.now()).await?;
+    let hands = Hands::new(clock, database, keychain::os_keychain(), Http::new()?);
+    let (outbox, inbox) = mpsc::channel(INBOX);
+    let (pushes, _) = broadcast::channel(PUSHES);
+    let configuration = Configuration::new(&profile);
+    let agent = Agent::new(hands, audit, configuration, accounts, (outbox.clone(), inbox), pushes.clone());
+    let listener = socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?;
+    let serving = Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string() };
+    let served = tokio::spawn(socket::serve(listener, serving));
+    tokio::spawn(stop_on_signal(outbox));
+    tracing::info!("serving {}", socket_path.display());
+    agent.run().await;
+    served.abort();
+    // Gone first, so that nobody waits for an agent that is about to end; the lock goes with the process.
+    let _ = std::fs::remove_file(&socket_path);
+    Ok(())
+}
+
+fn take(profile: &Profile) -> Result<File, Problem> {
+    let path = profile.lock();
+    let file = folders::private_file(&path).map_err(|error| folders::cannot_write(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Problem::AlreadyRunning { path: profile.data.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(folders::cannot_write(&path, &error)),
+    }
+}
+
+async fn stop_on_signal(outbox: mpsc::Sender<Message>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if outbox.send(Message::Stop).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The token endpoint (RFC 6749 section 3.2) and revocation (RFC 7009), through `oauth2`.
+
+use crate::clock::Clock;
+use crate::grants::{Endpoints, Tokens};
+use crate::http::{Call, Http, NoAnswer, Seen, host};
+use larder_core::effect::{Grant, Outcome};
+use larder_core::names::Scope;
+use larder_core::problem::{Problem, Why};
+use larder_core::time::Now;
+use oauth2::basic::{
+    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+    BasicTokenType,
+};
+use oauth2::{
+    AuthorizationCode, ClientId, EndpointNotSet, EndpointSet, ExtraTokenFields, PkceCodeVerifier, RedirectUrl,
+    RefreshToken, RequestTokenError, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::time::Duration;
+use url::Url;
+
+/// What a token response may hold beside RFC 6749's own (OpenID Connect Core 3.1.3.3).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OpenIdFields {
+    id_token: Option<String>,
+}
+
+impl std::fmt::Debug for OpenIdFields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpenIdFields([redacted])")
+    }
+}
+
+impl ExtraTokenFields for OpenIdFields {}
+
+type Answered = StandardTokenResponse<OpenIdFields, BasicTokenType>;
+type Failed = RequestTokenError<NoAnswer, BasicErrorResponse>;
+type Client = oauth2::Client<
+    BasicErrorResponse,
+    Answered,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// How a token request ended. The tokens stay with the agent; the outcome goes to where it is decided what follows.
+pub struct Ended {
+    /// What is decided about.
+    pub outcome: Outcome,
+    /// New tokens, where the outcome says so.
+    pub tokens: Option<Tokens>,
+}
+
+/// Exchanges an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+pub async fn exchange(
+    http: &Http,
+    clock: &dyn Clock,
+    endpoints: &Endpoints,
+    provider: &str,
+    code: AuthorizationCode,
+    verifier: PkceCodeVerifier,
+    redirect_uri: &str,
+) -> Ended {
+    let (call, sent) = (Call::new(http), clock.now());
+    let (Some(client), Ok(redirect)) = (client(endpoints), RedirectUrl::new(redirect_uri.to_owned())) else {
+        return broken_endpoint(endpoints);
+    };
+    let answer = client
+        .exchange_code(code)
+        .set_pkce_verifier(verifier)
+        .set_redirect_uri(Cow::Owned(redirect))
+        .request_async(&call)
+        .await;
+    ended(answer, endpoints, provider, None, sent, call.seen())
+}
+
+/// Refreshes (RFC 6749 section 6). A response without a refresh token keeps the one that was sent.
+pub async fn refresh(
+    http: &Http,
+    clock: &dyn Clock,
+    endpoints: &Endpoints,
+    provider: &str,
+    refresh_token: &SecretString,
+) -> Ended {
+    let (call, sent) = (Call::new(http), clock.now());
+    let Some(client) = client(endpoints) else { return broken_endpoint(endpoints) };
+    // Sending is the second of the three places that tokens are exposed for.
+    let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+    let answer = client.exchange_refresh_token(&token).request_async(&call).await;
+    ended(answer, endpoints, provider, Some(refresh_token), sent, call.seen())
+}
+
+/// Revokes a token (RFC 7009). Posted by hand: `oauth2` refuses `http`, which loopback servers speak.
+///
+/// # Errors
+/// The problem, where the provider could not be told.
+pub async fn revoke(http: &Http, endpoints: &Endpoints, token: &SecretString, hint: &str) -> Result<(), Problem> {
+    let Some(endpoint) = &endpoints.revocation_endpoint else { return Ok(()) };
+    let url =
+        Url::parse(endpoint).map_err(|_| Problem::Internal { detail: "a stored endpoint is no URL".to_owned() })?;
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token.expose_secret())
+        .append_pair("token_type_hint", hint)
+        .append_pair("client_id", &endpoints.client_id)
+        .finish();
+    let response = http.post_form(&url, body).await?;
+    match response.status {
+        200..300 => Ok(()),
+        status => Err(Problem::ProviderTrouble { host: host(&url), status }),
+    }
+}
+
+fn client(endpoints: &Endpoints) -> Option<Client> {
+    let token_url = TokenUrl::new(endpoints.token_endpoint.clone()).ok()?;
+    let client = oauth2::Client::new(ClientId::new(endpoints.client_id.clone())).set_token_uri(token_url);
+    // A public client names itself in the body (RFC 6749 section 3.2.1).
+    Some(client.set_auth_type(oauth2::AuthType::RequestBody))
+}
+
+fn broken_endpoint(endpoints: &Endpoints) -> Ended {
+    let problem = Problem::BadProvider {
+        provider: endpoints.issuer.clone(),
+        field: "token_endpoint".to_owned(),
+        detail: "it is not a URL".to_owned(),
+    };
+    Ended { outcome: Outcome::NeedsFix(problem), tokens: None }
+}
+
+fn ended(
+    answer: Result<Answered, Failed>,
+    endpoints: &Endpoints,
+    provider: &str,
+    sent_token: Option<&SecretString>,
+    sent: Now,
+    seen: &Seen,
+) -> Ended {
+    match answer {
+        // A provider that answers an empty access token has answered nothing.
+        #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
+        Ok(answer) if answer.access_token().secret().is_empty() => {
+            Ended { outcome: not_oauth(endpoints, seen, sent), tokens: None }
+        }
+        Ok(answer) => granted(&answer, sent_token, sent),
+        Err(error) => Ended { outcome: classify(error, endpoints, provider, seen, sent), tokens: None },
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where tokens pass from oauth2's types into ours")]
+fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) -> Ended {
+    let new = answer.refresh_token().map(|token| token.secret()).filter(|token| !token.is_empty());
+    let refresh_token = new.map(|token| SecretString::from(token.as_str())).or_else(|| sent_token.cloned());
+    let grant = Grant {
+        sent,
+        // Zero says nothing about the lifetime, and would have us refresh without end.
+        lifetime: answer.expires_in().filter(|lifetime| *lifetime >= Duration::from_secs(1)),
+        scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| Scope(scope.to_string())).collect()),
+        refreshable: refresh_token.is_some(),
+    };
+    let tokens = Tokens {
+        access_token: SecretString::from(answer.access_token().secret().as_str()),
+        refresh_token,
+        id_token: answer.extra_fields().id_token.as_deref().map(SecretString::from),
+        token_type: match answer.token_type() {
+            // RFC 6749 section 5.1: the type is compared without regard to case; resource servers expect this one.
+            BasicTokenType::Bearer => "Bearer".to_owned(),
+            BasicTokenType::Mac => "MAC".to_owned(),
+            BasicTokenType::Extension(other) => other.clone(),
+        },
+    };
+    Ended { outcome: Outcome::Tokens(grant), tokens: Some(tokens) }
+}
+
+/// The three kinds of error. Only a parsed OAuth error says anything about the session.
+fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, sent: Now) -> Outcome {
+    let (status, retry_after) = seen.last();
+    let RequestTokenError::ServerResponse(response) = error else {
+        if let RequestTokenError::Request(no_answer) = error {
+            return Outcome::Transient { problem: no_answer.into(), retry_after: None };
+        }
+        // Parse errors carry the raw body: it is dropped here, unread.
+        return not_oauth(endpoints, seen, sent);
+    };
+    // 408, 429 and 5xx are about the server, whatever their body says.
+    if status == 429 || status == 408 || status >= 500 {
+        return not_oauth(endpoints, seen, sent);
+    }
+    let detail = response.error_description().cloned().unwrap_or_default();
+    let detail = plain(&detail);
+    let refused = |error: &str| {
+        Outcome::NeedsFix(Problem::ClientRefused {
+            provider: provider.to_owned(),
+            error: plain(error),
+            detail: if detail.is_empty() { "it gave no reason".to_owned() } else { detail.clone() },
+        })
+    };
+    match response.error() {
+        BasicErrorResponseType::InvalidGrant => Outcome::NeedsSignIn(Why::Refused),
+        BasicErrorResponseType::InvalidScope => {
+            Outcome::NeedsFix(Problem::ScopeRefused { provider: provider.to_owned(), detail: detail.clone() })
+        }
+        BasicErrorResponseType::Extension(other) => match other.as_str() {
+            // OpenID Connect Core 3.1.2.6, and what Microsoft and others answer at the token endpoint.
+            "interaction_required" | "login_required" | "consent_required" | "account_selection_required" => {
+                Outcome::NeedsSignIn(Why::Interaction)
+            }
+            "temporarily_unavailable" | "server_error" | "slow_down" => {
+                Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after }
+            }
+            other => refused(other),
+        },
+        other => refused(other.as_ref()),
+    }
+}
+
+fn not_oauth(endpoints: &Endpoints, seen: &Seen, sent: Now) -> Outcome {
+    let (status, retry_after) = seen.last();
+    Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after }
+}
+
+fn trouble(endpoints: &Endpoints, status: u16, retry_after: Option<Duration>, sent: Now) -> Problem {
+    let host = Url::parse(&endpoints.token_endpoint).map(|url| host(&url)).unwrap_or_default();
+    if status == 429 {
+        return Problem::RateLimited { host, until: sent.plus(retry_after.unwrap_or_default()).wall };
+    }
+    Problem::ProviderTrouble { host, status }
+}
+
+/// What a provider wrote, as plain text of a bounded length: it is shown to people and printed on terminals.
+pub fn plain(text: &str) -> String {
+    /// RFC 6749 sets no limit; a sentence fits.
+    const MOST: usize = 200;
+    text.chars().filter(|c| !c.is_control()).take(MOST).collect::<String>().trim().trim_end_matches('.').to_owned()
+}

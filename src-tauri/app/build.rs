@@ -1,0 +1,29 @@
+//! Prepares the Tauri app: which commands exist, and what the window may do.
+
+/// Every command of the window, by name. One that is missing here cannot be called, whatever the code registers.
+const COMMANDS: &[&str] = &[
+    "house",
+    "sign_in",
+    "cancel_sign_in",
+    "open_again",
+    "copy_link",
+    "refresh",
+    "refresh_all",
+    "sign_out",
+    "undo_sign_out",
+    "forget",
+    "unlock",
+    "events",
+    "ready",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Without these lines an edit of a capability or an icon is silently ignored: Tauri watches its usual folder alone.
+    println!("cargo:rerun-if-changed=src-tauri/app/capabilities");
+    println!("cargo:rerun-if-changed=icons");
+    println!("cargo:rerun-if-changed=ui/dist");
+    let attributes = tauri_build::Attributes::new()
+        .capabilities_path_pattern("./src-tauri/app/capabilities/**/*")
+        .app_manifest(tauri_build::AppManifest::new().commands(COMMANDS));
+    Ok(tauri_build::try_build(attributes)?)
+}

@@ -1,0 +1,129 @@
+//! What a person can do, from window, tray and menu alike.
+
+use crate::browser;
+use crate::link::Link;
+use crate::scheme::{self, Handler};
+use larder_client::unexpected;
+use larder_core::names::{AccountId, AttemptId, ProviderName};
+use larder_core::problem::Problem;
+use larder_core::protocol::{Answer, Request};
+use larder_core::view::{EventView, RedirectKind};
+
+/// As many events as the window shows.
+const EVENTS: u32 = 200;
+
+/// How an account is signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignOut {
+    /// In a few seconds, and it can be taken back meanwhile.
+    Undoable,
+    /// Now.
+    AtOnce,
+    /// Now, and the account's row goes as well.
+    Forget,
+}
+
+/// Starts a sign-in and opens the browser. Fails before the browser opens where its answer could not come back.
+pub fn sign_in(link: &Link, provider: ProviderName, account: Option<AccountId>) -> Result<AttemptId, Problem> {
+    link.notice(None);
+    // Discovery may have to ask the provider: this waits on a connection of its own.
+    let answer = link.ask_long(Request::SignIn { provider, label: None, account, redirect: None })?;
+    let Answer::SignIn { attempt, authorization_url, redirect, .. } = answer else {
+        return Err(unexpected("sign-in"));
+    };
+    if redirect == RedirectKind::DeepLink
+        && let Some(problem) = unanswerable(link)
+    {
+        // Best effort: left alone, the attempt ends by itself.
+        let _ = link.ask(Request::CancelSignIn { attempt });
+        return Err(problem);
+    }
+    // The attempt lives on if no browser opens: its link can be copied.
+    browser::open(&authorization_url)?;
+    Ok(attempt)
+}
+
+/// Why the browser's answer would not reach this app by deep link.
+fn unanswerable(link: &Link) -> Option<Problem> {
+    match scheme::ensure(link.profile()) {
+        Handler::Ours | Handler::Unknown => None,
+        Handler::Other(handler) => Some(Problem::SchemeTaken { handler }),
+        Handler::Nobody => Some(Problem::SchemeUnhandled),
+    }
+}
+
+/// Ends a sign-in, or dismisses a failed one.
+pub fn cancel_sign_in(link: &Link, attempt: AttemptId) -> Result<(), Problem> {
+    link.notice(None);
+    done(link.ask(Request::CancelSignIn { attempt })?, "cancel-sign-in")
+}
+
+/// Opens the browser once more for a sign-in that waits.
+pub fn open_again(link: &Link, attempt: AttemptId) -> Result<(), Problem> {
+    link.notice(None);
+    browser::open(&authorization_url(link, attempt)?)
+}
+
+/// The authorization URL of a sign-in that waits.
+pub fn authorization_url(link: &Link, attempt: AttemptId) -> Result<String, Problem> {
+    match link.ask(Request::AuthorizationUrl { attempt })? {
+        Answer::AuthorizationUrl { url } => Ok(url),
+        _ => Err(unexpected("authorization-url")),
+    }
+}
+
+/// Refreshes one account now.
+pub fn refresh(link: &Link, account: AccountId) -> Result<(), Problem> {
+    link.notice(None);
+    link.ask_long(Request::Refresh { account: account.0 }).map(drop)
+}
+
+/// Refreshes every account that can be.
+pub fn refresh_all(link: &Link) -> Result<(), Problem> {
+    link.notice(None);
+    done(link.ask(Request::RefreshAll)?, "refresh-all")
+}
+
+/// Signs an account out.
+pub fn sign_out(link: &Link, account: AccountId, how: SignOut) -> Result<(), Problem> {
+    link.notice(None);
+    let request = Request::SignOut {
+        account: account.0,
+        undoable: how == SignOut::Undoable,
+        forget: how == SignOut::Forget,
+        here_only: false,
+    };
+    link.ask_long(request).map(drop)
+}
+
+/// Takes an undoable sign-out back.
+pub fn undo_sign_out(link: &Link, account: AccountId) -> Result<(), Problem> {
+    link.ask(Request::UndoSignOut { account: account.0 }).map(drop)
+}
+
+/// Asks the keychain to open. The keychain may ask the person, so this follows a click alone.
+pub fn unlock(link: &Link) -> Result<(), Problem> {
+    link.notice(None);
+    done(link.ask_long(Request::Unlock)?, "unlock")
+}
+
+/// The newest events, oldest first.
+pub fn events(link: &Link) -> Result<Vec<EventView>, Problem> {
+    match link.ask(Request::Events { limit: EVENTS })? {
+        Answer::Events { events } => Ok(events),
+        _ => Err(unexpected("events")),
+    }
+}
+
+/// Drains and stops the agent: nothing of Larder runs afterwards.
+pub fn stop_agent(link: &Link) -> Result<(), Problem> {
+    link.leave();
+    larder_client::stop(link.profile()).map(drop)
+}
+
+fn done(answer: Answer, to: &str) -> Result<(), Problem> {
+    match answer {
+        Answer::Done => Ok(()),
+        _ => Err(unexpected(to)),
+    }
+}

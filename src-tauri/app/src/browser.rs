@@ -1,0 +1,90 @@
+//! Opens the person's own browser (RFC 8252 section 6): the URL is parsed and written anew, and reaches the
+//! system's opener as one argument, never through a shell.
+
+use larder_core::problem::Problem;
+use std::time::Duration;
+use url::{Host, Url};
+
+/// How long the system's opener is watched for a failure. `xdg-open` fails within a few hundred milliseconds where
+/// it knows no browser; one that still runs then has become the browser.
+const WATCHED: Duration = Duration::from_secs(2);
+
+/// Opens `text` where it is an address that a sign-in may lead to.
+///
+/// # Errors
+/// [`Problem::NotLoopback`] for plain http elsewhere, [`Problem::Internal`] for anything that is no web address, or
+/// where no browser starts.
+pub fn open(text: &str) -> Result<(), Problem> {
+    let url = allowed(text)?;
+    let opened = if cfg!(windows) {
+        open::that_detached(url.as_str())
+    } else {
+        open::that_detached_with_timeout(url.as_str(), WATCHED)
+    };
+    // The error's text would repeat the whole command, and with it the URL and its state: only its kind is shown.
+    opened.map_err(|error| Problem::Internal { detail: format!("no browser could be opened: {}", error.kind()) })
+}
+
+/// The address, if it is https, or http on this computer.
+fn allowed(text: &str) -> Result<Url, Problem> {
+    let url = Url::parse(text).map_err(|error| no_address(&error.to_string()))?;
+    match (url.scheme(), url.host()) {
+        ("https", Some(_)) => Ok(url),
+        ("http", Some(host)) if is_loopback(&host) => Ok(url),
+        ("http", _) => Err(Problem::NotLoopback {
+            field: "authorization_endpoint".to_owned(),
+            url: url.origin().ascii_serialization(),
+        }),
+        (scheme, _) => Err(no_address(&format!("its scheme is {scheme}"))),
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+fn no_address(why: &str) -> Problem {
+    Problem::Internal { detail: format!("the agent named an address that no browser may open: {why}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_and_this_computer_are_opened() {
+        for good in
+            ["https://login.example.com/a?b=c", "http://127.0.0.1:4747/a", "http://[::1]/", "http://localhost:1/"]
+        {
+            assert!(allowed(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://example.com/",
+            "http://127.0.0.1.example.com/",
+            "http://localhost.example.com/",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "dev.larder.desktop:/callback",
+            "-a https://example.com",
+            "",
+        ] {
+            assert!(allowed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_shell_would_read_is_written_anew() {
+        let url = allowed("https://example.com/a b\"`?c=$(d)'").unwrap();
+        assert_eq!(url.as_str(), "https://example.com/a%20b%22%60?c=$(d)%27");
+    }
+
+    #[test]
+    fn plain_http_elsewhere_is_named_without_its_query() {
+        let Err(Problem::NotLoopback { url, .. }) = allowed("http://example.com/a?state=s") else { panic!() };
+        assert_eq!(url, "http://example.com");
+    }
+}

@@ -1,0 +1,124 @@
+//! The window's commands: exactly these, each allowed by name in `capabilities/main.json`. None takes or gives a
+//! token, verifier, code or key. A command that fails rejects with the [`Problem`].
+
+use crate::actions::{self, SignOut};
+use crate::link::Link;
+use crate::window;
+use larder_core::names::{AccountId, AttemptId, ProviderName};
+use larder_core::problem::Problem;
+use larder_core::view::{EventView, HouseView};
+use std::sync::Arc;
+use tauri::{AppHandle, State};
+use tauri_plugin_clipboard_manager::ClipboardExt;
+
+type Agent<'a> = State<'a, Arc<Link>>;
+
+/// Asks off the main thread: the window never waits for the agent.
+async fn off<T: Send + 'static>(
+    agent: &Agent<'_>,
+    ask: impl FnOnce(&Link) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let link = Arc::clone(agent.inner());
+    tauri::async_runtime::spawn_blocking(move || ask(&link))
+        .await
+        .unwrap_or_else(|error| Err(Problem::Internal { detail: error.to_string() }))
+}
+
+#[tauri::command]
+pub async fn house(agent: Agent<'_>) -> Result<HouseView, Problem> {
+    off(&agent, Link::house).await
+}
+
+#[tauri::command]
+pub async fn sign_in(
+    agent: Agent<'_>,
+    provider: ProviderName,
+    account: Option<AccountId>,
+) -> Result<AttemptId, Problem> {
+    off(&agent, |link| actions::sign_in(link, provider, account)).await
+}
+
+#[tauri::command]
+pub async fn cancel_sign_in(agent: Agent<'_>, attempt: AttemptId) -> Result<(), Problem> {
+    off(&agent, |link| actions::cancel_sign_in(link, attempt)).await
+}
+
+#[tauri::command]
+pub async fn open_again(agent: Agent<'_>, attempt: AttemptId) -> Result<(), Problem> {
+    off(&agent, |link| actions::open_again(link, attempt)).await
+}
+
+/// The URL goes to the clipboard from here; the web view never sees it.
+#[tauri::command]
+pub async fn copy_link(app: AppHandle, agent: Agent<'_>, attempt: AttemptId) -> Result<(), Problem> {
+    off(&agent, move |link| {
+        let url = actions::authorization_url(link, attempt)?;
+        let written = app.clipboard().write_text(url);
+        written.map_err(|error| Problem::Internal { detail: format!("the clipboard cannot be written: {error}") })
+    })
+    .await
+}
+
+#[tauri::command]
+pub async fn refresh(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
+    off(&agent, |link| actions::refresh(link, account)).await
+}
+
+#[tauri::command]
+pub async fn refresh_all(agent: Agent<'_>) -> Result<(), Problem> {
+    off(&agent, actions::refresh_all).await
+}
+
+#[tauri::command]
+pub async fn sign_out(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
+    off(&agent, |link| actions::sign_out(link, account, SignOut::Undoable)).await
+}
+
+#[tauri::command]
+pub async fn undo_sign_out(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
+    off(&agent, |link| actions::undo_sign_out(link, account)).await
+}
+
+#[tauri::command]
+pub async fn forget(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
+    off(&agent, |link| actions::sign_out(link, account, SignOut::Forget)).await
+}
+
+#[tauri::command]
+pub async fn unlock(agent: Agent<'_>) -> Result<(), Problem> {
+    off(&agent, actions::unlock).await
+}
+
+#[tauri::command]
+pub async fn events(agent: Agent<'_>) -> Result<Vec<EventView>, Problem> {
+    off(&agent, actions::events).await
+}
+
+/// The window has drawn what there is: it may be seen.
+#[tauri::command]
+pub async fn ready(app: AppHandle) {
+    window::drawn(&app);
+}
+
+#[cfg(test)]
+mod tests {
+    /// A command that is not allowed by name could not be called; one that is no more should not be allowed.
+    #[test]
+    fn the_window_may_call_exactly_these_and_hear_events() {
+        let capability: serde_json::Value = serde_json::from_str(include_str!("../capabilities/main.json")).unwrap();
+        let source = include_str!("commands.rs");
+        let commands = source.split("#[tauri::command]\n").skip(1);
+        let mut expected: Vec<String> = commands
+            .filter_map(|text| text.strip_prefix("pub async fn ")?.split('(').next())
+            .map(|name| format!("allow-{}", name.replace('_', "-")))
+            .collect();
+        assert_eq!(expected.len(), 13);
+        expected.extend(["core:event:allow-listen", "core:event:allow-unlisten"].map(str::to_owned));
+        expected.sort();
+        let mut allowed: Vec<&str> =
+            capability["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed, expected);
+        assert_eq!(capability["windows"], serde_json::json!(["main"]));
+    }
+}

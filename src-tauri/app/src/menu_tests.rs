@@ -1,0 +1,174 @@
+//! What the menus say.
+
+use super::*;
+use larder_core::problem::Problem;
+use larder_core::view::{KeychainView, TrayState};
+
+/// 2025-11-24 14:00 UTC.
+const NOW: WallTime = WallTime(1_763_992_800_000);
+const MINUTE: i64 = 60_000;
+
+fn account(id: &str, label: &str, state: AccountState) -> AccountView {
+    AccountView {
+        id: id.into(),
+        label: label.to_owned(),
+        provider: "demo".into(),
+        issuer: "http://127.0.0.1:4747".to_owned(),
+        name: None,
+        email: None,
+        scopes: Vec::new(),
+        state,
+        expires_at: Some(WallTime(NOW.0 + 32 * MINUTE)),
+        lifetime: None,
+        refresh_at: None,
+        refreshed_at: None,
+        signed_in_at: None,
+        problem: None,
+        undo_until: None,
+    }
+}
+
+fn house(accounts: Vec<AccountView>) -> HouseView {
+    HouseView {
+        at: NOW,
+        accounts,
+        attempts: Vec::new(),
+        providers: Vec::new(),
+        keychain: KeychainView { kind: "Secret Service".to_owned(), state: KeychainState::Open },
+        problems: Vec::new(),
+        tray: TrayState::Fresh,
+        next_refresh: None,
+    }
+}
+
+fn known(house: HouseView) -> Picture {
+    Picture::Known(Box::new(house))
+}
+
+fn texts(entries: &[Entry]) -> Vec<String> {
+    entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Item { text, enabled: false, .. } => format!("({text})"),
+            Entry::Item { text, .. } => text.clone(),
+            Entry::Sub { text, entries } => format!("{text}: {}", texts(entries).join(", ")),
+            Entry::Line => "--".to_owned(),
+        })
+        .collect()
+}
+
+fn ids(entries: &[Entry]) -> Vec<String> {
+    entries
+        .iter()
+        .flat_map(|entry| match entry {
+            Entry::Item { act, .. } => act.iter().map(|act| act.id(TRAY)).collect(),
+            Entry::Sub { entries, .. } => ids(entries),
+            Entry::Line => Vec::new(),
+        })
+        .collect()
+}
+
+#[test]
+fn every_state_has_its_words() {
+    use AccountState as S;
+    let said = |state| words(&account("a", "work", state), NOW, &Zone::utc());
+    assert_eq!(said(S::Fresh), "work — fresh until 14:32");
+    assert_eq!(said(S::Refreshing), "work — refreshing");
+    assert_eq!(said(S::Waiting), "work — fresh until 14:32, trying again");
+    assert_eq!(said(S::SignInAgain), "work — sign in again…");
+    assert_eq!(said(S::Blocked), "work — needs a correction…");
+    assert_eq!(said(S::Undoable), "work — signing out");
+    assert_eq!(said(S::SigningOut), "work — signing out");
+    assert_eq!(said(S::SignedOut), "work — signed out");
+}
+
+#[test]
+fn a_moment_that_is_past_or_unknown_is_not_promised() {
+    let mut work = account("a", "work", AccountState::Fresh);
+    work.expires_at = None;
+    assert_eq!(words(&work, NOW, &Zone::utc()), "work — fresh");
+    work.state = AccountState::Waiting;
+    work.expires_at = Some(NOW);
+    assert_eq!(words(&work, NOW, &Zone::utc()), "work — not fresh, trying again");
+}
+
+#[test]
+fn the_tray_shows_accounts_in_the_house_s_order_then_what_can_be_done() {
+    let accounts = vec![
+        account("b", "work", AccountState::Fresh),
+        account("a", "mail", AccountState::SignInAgain),
+        account("c", "music", AccountState::SignedOut),
+    ];
+    assert_eq!(
+        texts(&tray(&known(house(accounts)), &Zone::utc())),
+        [
+            "work — fresh until 14:32",
+            "mail — sign in again…",
+            "music — signed out",
+            "--",
+            "Refresh now",
+            "Sign in…",
+            "Sign out: work, mail",
+            "Open Larder",
+            "Quit",
+            "Quit Larder completely",
+        ]
+    );
+}
+
+#[test]
+fn without_accounts_nothing_can_be_refreshed_or_signed_out() {
+    assert_eq!(
+        texts(&tray(&known(house(Vec::new())), &Zone::utc()))[..5],
+        ["(No accounts yet)", "--", "(Refresh now)", "Sign in…", "Sign out: "]
+    );
+}
+
+#[test]
+fn without_an_agent_the_menu_says_so_and_still_opens_and_quits() {
+    let away = Picture::Away(Problem::Stopping, Some(Box::new(house(vec![account("a", "work", AccountState::Fresh)]))));
+    assert_eq!(
+        texts(&tray(&away, &Zone::utc())),
+        ["Larder's agent stopped; starting it again", "--", "Open Larder", "Quit", "Quit Larder completely"]
+    );
+    assert_eq!(away.tray(), TrayState::Attention);
+    assert_eq!(texts(&tray(&Picture::Starting, &Zone::utc()))[0], "(Starting…)");
+}
+
+#[test]
+fn a_locked_keychain_is_opened_by_a_click_on_its_line() {
+    let mut house = house(Vec::new());
+    house.keychain.state = KeychainState::Locked;
+    house.problems = vec![Problem::KeychainLocked, Problem::SchemeUnhandled];
+    let entries = tray(&known(house), &Zone::utc());
+    assert_eq!(entries[0], item("The keychain is locked — unlock it…", Act::Unlock));
+    assert_eq!(entries[1], item("Something needs a look…", Act::Open));
+}
+
+#[test]
+fn ids_are_unique_and_do_not_change_with_label_or_state() {
+    let before = ids(&tray(&known(house(vec![account("a", "work", AccountState::Fresh)])), &Zone::utc()));
+    let after = ids(&tray(&known(house(vec![account("a", "job", AccountState::SignInAgain)])), &Zone::utc()));
+    assert_eq!(before, after);
+    let mut unique = before.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), before.len());
+}
+
+#[test]
+fn the_bar_changes_only_with_who_can_be_signed_out() {
+    let with = |state| bar(&known(house(vec![account("a", "work", state)])));
+    assert_eq!(with(AccountState::Fresh), with(AccountState::Refreshing));
+    assert_eq!(
+        texts(&with(AccountState::Fresh)),
+        [
+            "Larder: Sign in…, Sign out: work, Refresh now, --, Quit",
+            "Edit: Cut, Copy, Paste, Select all",
+            "View: Accounts, Activity"
+        ]
+    );
+    let larder = |entries: &[Entry]| texts(entries).remove(0);
+    assert_eq!(larder(&with(AccountState::SignedOut)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
+    assert_eq!(larder(&bar(&Picture::Starting)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
+}

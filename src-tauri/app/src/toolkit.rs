@@ -1,0 +1,107 @@
+//! Carries the menus' plain data over to the toolkit. Everything here runs on the main thread.
+
+use crate::act::Act;
+use crate::menu::{BAR, Entry, LARDER};
+use tauri::menu::{IsMenuItem, Menu, MenuItem, MenuItemKind, PredefinedMenuItem, Submenu};
+use tauri::{AppHandle, Wry};
+
+/// A menu of these entries, whose ids begin with `name`.
+pub fn menu(app: &AppHandle, name: &str, entries: &[Entry]) -> tauri::Result<Menu<Wry>> {
+    let menu = Menu::new(app)?;
+    for entry in entries {
+        menu.append(item(app, name, entry)?.as_ref())?;
+    }
+    Ok(menu)
+}
+
+fn item(app: &AppHandle, name: &str, entry: &Entry) -> tauri::Result<Box<dyn IsMenuItem<Wry>>> {
+    Ok(match entry {
+        Entry::Line => Box::new(PredefinedMenuItem::separator(app)?),
+        Entry::Sub { text, entries } => {
+            let sub = Submenu::with_id(app, sub_id(name, text), text, !entries.is_empty())?;
+            fill(app, name, &sub, entries)?;
+            Box::new(sub)
+        }
+        Entry::Item { text, act: Some(Act::Edit(command)), .. } if !cfg!(target_os = "linux") => {
+            Box::new(predefined(app, text, command)?)
+        }
+        Entry::Item { text, act: Some(act), enabled, key } => {
+            Box::new(MenuItem::with_id(app, act.id(name), shown(text), *enabled, *key)?)
+        }
+        Entry::Item { text, act: None, key, .. } => Box::new(MenuItem::new(app, shown(text), false, *key)?),
+    })
+}
+
+fn fill(app: &AppHandle, name: &str, sub: &Submenu<Wry>, entries: &[Entry]) -> tauri::Result<()> {
+    for entry in entries {
+        sub.append(item(app, name, entry)?.as_ref())?;
+    }
+    Ok(())
+}
+
+fn sub_id(name: &str, text: &str) -> String {
+    format!("{name}/menu/{text}")
+}
+
+/// The window's menu bar on the screen.
+pub struct Bar {
+    entries: Vec<Entry>,
+    larder: Submenu<Wry>,
+}
+
+impl Bar {
+    /// Puts the bar up, for the window that is open and those that come.
+    pub fn new(app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<Self> {
+        let bar = menu(app, BAR, &entries)?;
+        let found = bar.get(&sub_id(BAR, LARDER)).and_then(|kind| kind.as_submenu().cloned());
+        let larder = found.ok_or_else(|| tauri::Error::AssetNotFound(LARDER.to_owned()))?;
+        app.set_menu(bar)?;
+        Ok(Self { entries, larder })
+    }
+
+    /// Shows what changed: see [`crate::menu::bar`].
+    pub fn show(&mut self, app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<()> {
+        if entries == self.entries {
+            return Ok(());
+        }
+        let Some(Entry::Sub { entries: larder, .. }) = entries.first() else { return Ok(()) };
+        for entry in larder {
+            match entry {
+                Entry::Sub { text, entries } => {
+                    let found = self.larder.get(&sub_id(BAR, text));
+                    if let Some(sub) = found.as_ref().and_then(MenuItemKind::as_submenu) {
+                        for old in sub.items()? {
+                            sub.remove(&old)?;
+                        }
+                        fill(app, BAR, sub, entries)?;
+                        sub.set_enabled(!entries.is_empty())?;
+                    }
+                }
+                Entry::Item { act: Some(act), enabled, .. } => {
+                    let found = self.larder.get(&act.id(BAR));
+                    if let Some(item) = found.as_ref().and_then(MenuItemKind::as_menuitem) {
+                        item.set_enabled(*enabled)?;
+                    }
+                }
+                Entry::Item { .. } | Entry::Line => {}
+            }
+        }
+        self.entries = entries;
+        Ok(())
+    }
+}
+
+/// The system's own item: there it finds by itself where the cursor is. (On Linux it would need libxdo and X11.)
+fn predefined(app: &AppHandle, text: &str, command: &str) -> tauri::Result<PredefinedMenuItem<Wry>> {
+    match command {
+        "Cut" => PredefinedMenuItem::cut(app, Some(text)),
+        "Copy" => PredefinedMenuItem::copy(app, Some(text)),
+        "Paste" => PredefinedMenuItem::paste(app, Some(text)),
+        _ => PredefinedMenuItem::select_all(app, Some(text)),
+    }
+}
+
+/// A label of a person's own may hold `&`, which would underline the letter after it.
+fn shown(text: &str) -> String {
+    text.replace('&', "&&")
+}

@@ -1,0 +1,96 @@
+//! The tray's icon and menu. Where there is no tray, the app works without.
+
+use crate::folder::private;
+use crate::link::Picture;
+use crate::menu::{self, Entry};
+use crate::moment::Zone;
+use crate::toolkit;
+use larder_core::profile::Profile;
+use larder_core::view::TrayState;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::path::PathBuf;
+use tauri::image::Image;
+use tauri::tray::{TrayIcon, TrayIconBuilder};
+use tauri::{AppHandle, Wry, include_image};
+
+/// The icon in the tray, and what it shows.
+pub struct Tray {
+    icon: TrayIcon<Wry>,
+    state: TrayState,
+    entries: Vec<Entry>,
+}
+
+impl Tray {
+    /// Puts the icon into the tray, with its menu: one without a menu cannot be seen on Linux.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn new(app: &AppHandle, profile: &Profile, picture: &Picture) -> Result<Self, String> {
+        let state = picture.tray();
+        let entries = menu::tray(picture, &Zone::here());
+        let build = || {
+            let menu = toolkit::menu(app, menu::TRAY, &entries)?;
+            let mut builder = TrayIconBuilder::with_id("larder").icon(image(state)).tooltip(tooltip(state)).menu(&menu);
+            if let Some(folder) = icons(profile) {
+                builder = builder.temp_dir_path(folder);
+            }
+            builder.build(app)
+        };
+        match quietly(build) {
+            Ok(Ok(icon)) => Ok(Self { icon, state, entries }),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("libayatana-appindicator3 cannot be loaded".to_owned()),
+        }
+    }
+
+    /// Shows how things stand now. Only what changed is touched: a menu that is replaced closes under the hand.
+    pub fn show(&mut self, app: &AppHandle, picture: &Picture) -> tauri::Result<()> {
+        let entries = menu::tray(picture, &Zone::here());
+        if entries != self.entries {
+            self.icon.set_menu(Some(toolkit::menu(app, menu::TRAY, &entries)?))?;
+            self.entries = entries;
+        }
+        let state = picture.tray();
+        if state != self.state {
+            self.icon.set_icon(Some(image(state)))?;
+            self.icon.set_tooltip(Some(tooltip(state)))?;
+            self.state = state;
+        }
+        Ok(())
+    }
+}
+
+/// On Linux the tray's library is loaded when the first icon is made, and a missing one is a panic, not an error. It
+/// comes back as one, and without its backtrace: nothing is wrong with the app.
+fn quietly<T>(build: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let built = catch_unwind(AssertUnwindSafe(build));
+    set_hook(hook);
+    built
+}
+
+fn image(state: TrayState) -> Image<'static> {
+    match state {
+        TrayState::Fresh => include_image!("icons/tray-fresh.png"),
+        TrayState::Refreshing => include_image!("icons/tray-refreshing.png"),
+        TrayState::Attention => include_image!("icons/tray-attention.png"),
+    }
+}
+
+/// Shown on macOS and Windows; on Linux the first lines of the menu say it.
+fn tooltip(state: TrayState) -> &'static str {
+    match state {
+        TrayState::Fresh => "Larder: all fresh",
+        TrayState::Refreshing => "Larder: refreshing",
+        TrayState::Attention => "Larder: something needs a look",
+    }
+}
+
+/// Where the toolkit writes the icon for the panel to read: the profile's own folder, so that two profiles do not
+/// overwrite each other's.
+fn icons(profile: &Profile) -> Option<PathBuf> {
+    let folder = profile.run.join("tray");
+    private(&folder).ok()?;
+    Some(folder)
+}

@@ -1,0 +1,181 @@
+//! `larder accounts`, `token`, `refresh` and `sign-out`.
+
+use crate::Context;
+use crate::args::{Format, Which};
+use crate::print::{self, Failure, cell};
+use crate::{table, words};
+use larder_client::{Answer, Client, Problem, Request, Token, unexpected};
+use larder_core::view::{AccountState, AccountView, HouseView};
+
+/// Everything there is to show.
+pub fn view(client: &mut Client) -> Result<Box<HouseView>, Problem> {
+    match client.ask(Request::View)? {
+        Answer::View(view) => Ok(view),
+        _ => Err(unexpected("view")),
+    }
+}
+
+/// The account that has this label, else this id.
+pub fn find<'a>(view: &'a HouseView, account: &str) -> Result<&'a AccountView, Problem> {
+    let by_label = view.accounts.iter().find(|known| known.label == account);
+    let found = by_label.or_else(|| view.accounts.iter().find(|known| known.id.as_str() == account));
+    found.ok_or_else(|| Problem::NoSuchAccount { account: account.to_owned() })
+}
+
+pub fn list(context: &Context) -> Result<(), Failure> {
+    let view = view(&mut context.connect()?)?;
+    if view.accounts.is_empty() {
+        context.print.note("There are no accounts yet; `larder sign-in PROVIDER` adds one.");
+    }
+    context.print.answer(&view.accounts, |_| accounts(&view))
+}
+
+fn accounts(view: &HouseView) -> String {
+    if view.accounts.is_empty() {
+        return String::new();
+    }
+    let row = |account: &AccountView| {
+        let provider = account.provider.as_str().to_owned();
+        [account.label.clone(), words::state(account, view.at), provider, words::who(account)]
+    };
+    let rows: Vec<_> = view.accounts.iter().map(row).collect();
+    table::table(["LABEL", "STATE", "PROVIDER", "WHO"], &rows)
+}
+
+pub fn token(
+    context: &Context,
+    account: &str,
+    min_validity: Option<u64>,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    let token = context.connect()?.token(account, min_validity)?;
+    // This is what the command is for: its person asked for the token, on stdout and nowhere else.
+    let text = token.access_token.expose();
+    // RFC 6749 appendix A.12. Anything else would be another header, or steer a terminal.
+    if text.is_empty() || !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+        let detail = "the access token holds what no access token may hold".to_owned();
+        return Err(Problem::Internal { detail }.into());
+    }
+    let default = if context.print.json { Format::Json } else { Format::Raw };
+    match format.unwrap_or(default) {
+        Format::Raw => print::line(text),
+        Format::Header => print::line(&format!("Authorization: {} {text}", scheme(&token))),
+        Format::Json => print::json(&serde_json::json!({
+            "access_token": text,
+            "token_type": token.token_type,
+            "expires_at": token.expires_at,
+            "scope": token.scope,
+            "account": token.account,
+        })),
+    }
+}
+
+/// The scheme of an Authorization header. Providers write "bearer" as they like, some servers read only RFC 6750's way.
+fn scheme(token: &Token) -> &str {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match token.token_type.as_str() {
+        kind if kind.eq_ignore_ascii_case("bearer") || kind.is_empty() || !kind.bytes().all(letters) => "Bearer",
+        kind => kind,
+    }
+}
+
+pub fn refresh(context: &Context, which: Which) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    let Some(account) = which.account else {
+        client.ask(Request::RefreshAll)?;
+        context
+            .print
+            .note("Every account that can be refreshed is being refreshed; `larder accounts` shows how it goes.");
+        return Ok(());
+    };
+    client.ask(Request::Refresh { account: account.clone() })?;
+    let view = view(&mut client)?;
+    let account = find(&view, &account)?;
+    context.print.note(&format!("{}: {}.", cell(&account.label), words::state(account, view.at)));
+    if context.print.json { print::json(account) } else { Ok(()) }
+}
+
+pub fn sign_out(context: &Context, which: Which, forget: bool, here_only: bool) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    let accounts = match which.account {
+        Some(account) => vec![account],
+        None => {
+            let view = view(&mut client)?;
+            let wanted = |account: &&AccountView| forget || account.state != AccountState::SignedOut;
+            view.accounts.iter().filter(wanted).map(|account| account.id.to_string()).collect()
+        }
+    };
+    let mut first = None;
+    for account in accounts {
+        let done = client.ask(Request::SignOut { account, undoable: false, forget, here_only });
+        match done {
+            Ok(Answer::SignedOut { account, revocation }) => {
+                context.print.note(&words::signed_out(&cell(&account), revocation));
+                if context.print.json {
+                    print::json(&serde_json::json!({ "account": account, "revocation": revocation }))?;
+                }
+            }
+            Ok(_) => return Err(unexpected("sign-out").into()),
+            // One that fails does not keep the others signed in. The first one is told by main.
+            Err(problem) if first.is_none() => first = Some(problem),
+            Err(problem) => context.print.problem(&problem),
+        }
+    }
+    first.map_or(Ok(()), |problem| Err(problem.into()))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::words::tests::account;
+    use larder_client::OnWire;
+    use larder_core::time::WallTime;
+    use larder_core::view::{KeychainState, KeychainView, TrayState};
+
+    pub fn house(accounts: Vec<AccountView>) -> HouseView {
+        HouseView {
+            at: WallTime(0),
+            accounts,
+            attempts: Vec::new(),
+            providers: Vec::new(),
+            keychain: KeychainView { kind: "Secret Service".to_owned(), state: KeychainState::Open },
+            problems: Vec::new(),
+            tray: TrayState::Fresh,
+            next_refresh: None,
+        }
+    }
+
+    #[test]
+    fn accounts_are_a_table_that_a_name_cannot_break_out_of() {
+        let mut mallory = account("mallory", AccountState::SignInAgain);
+        mallory.name = Some("\u{1b}[2K\nada  fresh".to_owned());
+        assert_eq!(
+            accounts(&house(vec![account("work", AccountState::Fresh), mallory])),
+            "LABEL    STATE             PROVIDER  WHO\n\
+             work     fresh for 42 min  work      Ada\n\
+             mallory  sign in again     work      \u{FFFD}[2K\u{FFFD}ada  fresh\n"
+        );
+    }
+
+    #[test]
+    fn an_account_is_found_by_its_label_before_another_ones_id() {
+        let house = house(vec![account("a", AccountState::Fresh), account("id-a", AccountState::Fresh)]);
+        assert_eq!(find(&house, "id-a").unwrap().label, "id-a");
+        assert_eq!(find(&house, "id-id-a").unwrap().label, "id-a");
+        assert!(matches!(find(&house, "b"), Err(Problem::NoSuchAccount { .. })));
+    }
+
+    #[test]
+    fn a_header_names_bearer_as_rfc_6750_does() {
+        for (kind, expected) in [("bearer", "Bearer"), ("DPoP", "DPoP"), ("", "Bearer"), ("a\r\nb: c", "Bearer")] {
+            let token = Token {
+                access_token: OnWire::new(String::new()),
+                token_type: kind.to_owned(),
+                expires_at: None,
+                scope: String::new(),
+                account: String::new(),
+            };
+            assert_eq!(scheme(&token), expected);
+        }
+    }
+}

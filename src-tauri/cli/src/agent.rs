@@ -1,0 +1,41 @@
+//! `larder agent` and `larder unlock`.
+
+use crate::Context;
+use crate::print::Failure;
+use larder_client::{Problem, Request};
+use std::io;
+use std::process::Command;
+
+pub fn unlock(context: &Context) -> Result<(), Failure> {
+    context.connect()?.ask(Request::Unlock)?;
+    context.print.note("The keychain is open.");
+    Ok(())
+}
+
+pub fn agent(context: &Context, stop: bool) -> Result<(), Failure> {
+    let profile = larder_client::profile()?;
+    if stop {
+        let stopped = larder_client::stop(&profile)?;
+        context.print.note(if stopped { "The agent has stopped." } else { "No agent was running." });
+        return Ok(());
+    }
+    let program = larder_client::agent_program();
+    let error = execute(&mut Command::new(&program));
+    let path = profile.socket()?.display().to_string();
+    Err(Problem::NoAgent { path, detail: format!("{}: {error}", program.display()) }.into())
+}
+
+/// Becomes `command`; returns only if that fails.
+#[cfg(unix)]
+fn execute(command: &mut Command) -> io::Error {
+    std::os::unix::process::CommandExt::exec(command)
+}
+
+/// Runs `command` and ends as it does; returns only if it cannot be started.
+#[cfg(not(unix))]
+fn execute(command: &mut Command) -> io::Error {
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    }
+}

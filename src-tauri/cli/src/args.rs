@@ -1,0 +1,318 @@
+//! What can be typed, and its help.
+
+use crate::duration;
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use larder_core::protocol::Decision;
+use larder_core::view::RedirectKind;
+
+/// The heading of what every command takes.
+const EVERYWHERE: &str = "Everywhere";
+
+const EXITS: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 sign-in needed, 4 try later (offline, provider down), 5 denied,
+  6 keychain locked or absent, 7 no agent, 8 configuration to fix, 9 disk full or data damaged.
+An ACCOUNT is named by its label or id. stdout carries the answer alone, messages go to stderr.
+LARDER_HOME moves everything Larder keeps under one folder.";
+
+const STATUS_EXITS: &str = "\
+Exit codes, the first that applies: 9 disk full or data damaged, 6 keychain locked, silent or absent,
+  8 configuration to fix, 3 an account needs its sign-in, 4 an account's token has ended and cannot be refreshed
+  for now, 1 another problem, 0 all is well. An account that is signed out is well.";
+
+/// Keeps your OAuth accounts signed in and their tokens fresh.
+#[derive(Parser)]
+#[command(name = "larder", version, after_help = EXITS, max_term_width = 100)]
+pub struct Args {
+    /// Do not start an agent where none is running
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub no_start: bool,
+    /// Answers as JSON (times in ms since 1970 UTC); a failure as {"problem":{…}} on stderr
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Sign in to a provider, in your browser
+    SignIn(SignIn),
+    /// Hand over a redirect by hand
+    #[command(after_help = "Better through stdin (`larder callback`, then paste): other programs see what stands\n\
+                            on a command line, and this address holds a code.")]
+    Callback {
+        /// The whole address at which the browser ended; read from stdin if absent
+        url: Option<String>,
+    },
+    /// List the accounts and how they stand
+    Accounts,
+    /// How the agent, the keychain and the accounts stand
+    #[command(after_help = STATUS_EXITS)]
+    Status,
+    /// Print an access token that works
+    #[command(
+        after_help = "The token goes to stdout alone. Keep it out of command lines, where other programs see it;\n\
+                            curl, for one, reads it from stdin:\n  larder token work --format header | curl -H @- https://…"
+    )]
+    Token {
+        /// Its label or id
+        account: String,
+        /// How long it must still be good for, as 90, 90s, 5m or 1h
+        #[arg(long, value_name = "DURATION", value_parser = duration::seconds)]
+        min_validity: Option<u64>,
+        /// How to print it: alone, with all that is known about it, or as an HTTP header [default: raw]
+        #[arg(long, value_enum, hide_default_value = true)]
+        format: Option<Format>,
+    },
+    /// Refresh an account's token now
+    Refresh(Which),
+    /// Sign out: what is kept here no longer opens, then the provider is told
+    SignOut {
+        #[command(flatten)]
+        which: Which,
+        /// Remove the account from the list as well
+        #[arg(long)]
+        forget: bool,
+        /// Do not tell the provider: at some, that would end this app's sessions on your other machines too
+        #[arg(long)]
+        here_only: bool,
+    },
+    /// What can be signed in to
+    Providers {
+        #[command(subcommand)]
+        command: Providers,
+    },
+    /// Which programs get tokens
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
+    /// What happened: sign-ins, refreshes, hand-outs; with --json one object a line
+    Events {
+        /// Go on printing what happens
+        #[arg(long, short)]
+        follow: bool,
+        /// So many of the newest
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: u32,
+    },
+    /// Ask the keychain to open; it may ask you for its password
+    Unlock,
+    /// Run the agent in the foreground, or stop the one that runs
+    Agent {
+        /// Stop the agent of this profile, and wait until it has gone
+        #[arg(long)]
+        stop: bool,
+    },
+}
+
+#[derive(Group)]
+#[command(
+    after_help = "Prints the account's label. With --no-browser it prints the address to open, alone, and returns."
+)]
+pub struct SignIn {
+    /// The provider's name, see `larder providers list`
+    #[arg(required_unless_present = "account")]
+    pub provider: Option<String>,
+    /// What to call the new account [default: the provider's name]
+    #[arg(long, conflicts_with = "account")]
+    pub label: Option<String>,
+    /// Sign this account in again
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// How the browser's answer comes back, instead of the provider's own order
+    #[arg(long, value_enum)]
+    pub redirect: Option<Redirect>,
+    /// Print the address to open on stdout instead of opening it, and return
+    #[arg(long)]
+    pub no_browser: bool,
+    /// With --no-browser: stay until the sign-in has ended, then print the account's label
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// One account, or all of them.
+#[derive(Group)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Its label or id
+    pub account: Option<String>,
+    /// Every account
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Providers {
+    /// List them
+    List,
+    /// Print one as it is written down, as TOML
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Write one into providers.toml
+    Add(Box<AddProvider>),
+    /// Remove one from providers.toml
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Group)]
+#[command(after_help = "Redirects are tried in their order: deep-link, loopback, paste, or with an address\n\
+                        of your own, loopback=http://localhost:8080/cb, paste=https://example.com/cb.")]
+pub struct AddProvider {
+    /// Its name
+    pub name: String,
+    /// Read its keys and values from a TOML file, `-` for stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "authorization_endpoint",
+        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect"])]
+    pub from: Option<String>,
+    /// Its issuer, which names its endpoints
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
+    /// The client you registered there
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// A scope to ask for (repeatable)
+    #[arg(long)]
+    pub scope: Vec<String>,
+    /// Where the browser is sent, if no issuer says so
+    #[arg(long, value_name = "URL")]
+    pub authorization_endpoint: Option<String>,
+    /// Where tokens come from, if no issuer says so
+    #[arg(long, value_name = "URL")]
+    pub token_endpoint: Option<String>,
+    /// Where tokens are revoked, if no issuer says so
+    #[arg(long, value_name = "URL")]
+    pub revocation_endpoint: Option<String>,
+    /// Where a person's name is told, if no issuer says so
+    #[arg(long, value_name = "URL")]
+    pub userinfo_endpoint: Option<String>,
+    /// How the browser's answer comes back (repeatable, in order)
+    #[arg(long, value_name = "KIND[=URI]", value_parser = redirect)]
+    pub redirect: Vec<(Redirect, Option<String>)>,
+}
+
+#[derive(Subcommand)]
+pub enum Policy {
+    /// List the rules; the first that matches decides
+    List,
+    /// Set what follows when a program asks for an account's token
+    #[command(after_help = "Without --program and --account it sets what follows where no rule matches.")]
+    Set {
+        /// What follows
+        #[arg(value_enum)]
+        decision: Verdict,
+        /// The program's absolute path, or `*` [default: every program]
+        #[arg(long, value_name = "PATH", value_parser = program)]
+        program: Option<String>,
+        /// The account's label or id, or `*` [default: every account]
+        #[arg(long)]
+        account: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The token alone
+    Raw,
+    /// All that is known about it
+    Json,
+    /// `Authorization: Bearer …`
+    Header,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Redirect {
+    /// By Larder's own kind of link
+    DeepLink,
+    /// By an address of this computer
+    Loopback,
+    /// By hand: you paste the address at which the browser ended into `larder callback`
+    Paste,
+}
+
+impl From<Redirect> for RedirectKind {
+    fn from(redirect: Redirect) -> Self {
+        match redirect {
+            Redirect::DeepLink => Self::DeepLink,
+            Redirect::Loopback => Self::Loopback,
+            Redirect::Paste => Self::Paste,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verdict {
+    /// It gets one
+    Allow,
+    /// You are asked
+    Ask,
+    /// It gets none
+    Deny,
+}
+
+impl From<Verdict> for Decision {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allow => Self::Allow,
+            Verdict::Ask => Self::Ask,
+            Verdict::Deny => Self::Deny,
+        }
+    }
+}
+
+fn redirect(text: &str) -> Result<(Redirect, Option<String>), String> {
+    match text.split_once('=') {
+        Some((kind, uri)) => match Redirect::from_str(kind, false)? {
+            Redirect::DeepLink => Err("the address of deep-link is Larder's own".to_owned()),
+            kind => Ok((kind, Some(uri.to_owned()))),
+        },
+        None => Ok((Redirect::from_str(text, false)?, None)),
+    }
+}
+
+/// A rule compares whole paths, so a name alone would match nothing, ever.
+fn program(text: &str) -> Result<String, String> {
+    if text == "*" || std::path::Path::new(text).is_absolute() {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be an absolute path, or `*`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_sign_in_names_a_provider_or_an_account() {
+        let parses = |line: &str| Args::try_parse_from(line.split(' ')).is_ok();
+        assert!(parses("larder sign-in work"));
+        assert!(parses("larder sign-in --account work"));
+        assert!(!parses("larder sign-in"));
+        assert!(!parses("larder sign-in work --label a --account b"));
+        assert!(!parses("larder sign-out"));
+        assert!(!parses("larder sign-out work --all"));
+        assert!(!parses("larder callback a b"));
+        assert!(!parses("larder policy set allow --program git"));
+    }
+
+    #[test]
+    fn a_redirect_may_have_an_address_of_its_own() {
+        assert_eq!(redirect("deep-link"), Ok((Redirect::DeepLink, None)));
+        let uri = "http://localhost/cb?a=b";
+        assert_eq!(redirect(&format!("loopback={uri}")), Ok((Redirect::Loopback, Some(uri.to_owned()))));
+        assert!(redirect("deep-link=x:/y").is_err());
+        assert!(redirect("carrier-pigeon").is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! `larder sign-in` and `larder callback`.
+
+use crate::args::SignIn;
+use crate::print::{Failure, cell};
+use crate::{Context, accounts, browser, words};
+use larder_client::{Answer, Client, OnWire, Problem, Request, unexpected};
+use larder_core::names::{AccountId, ProviderName};
+use larder_core::protocol::MOST_CALLBACK;
+use larder_core::view::RedirectKind;
+use std::io::{self, BufRead, IsTerminal};
+
+pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    let (provider, account) = which(&mut client, args.provider, args.account.as_deref())?;
+    let redirect = args.redirect.map(Into::into);
+    let request = Request::SignIn { provider, label: args.label, account, redirect };
+    let Answer::SignIn { attempt, authorization_url, redirect, until } = client.ask(request)? else {
+        return Err(unexpected("sign-in").into());
+    };
+    let shown = cell(&authorization_url);
+    if args.no_browser {
+        let answer = serde_json::json!({
+            "attempt": attempt,
+            "authorization_url": authorization_url,
+            "redirect": redirect,
+            "until": until,
+        });
+        context.print.answer(&answer, |_| shown.to_string())?;
+    } else if let Err(error) = browser::open(&authorization_url) {
+        context.print.note(&format!("No browser could be opened ({error}). Open this address:\n{shown}"));
+    } else {
+        context.print.note(&format!("Your browser opens; if it does not, open this address:\n{shown}"));
+    }
+    if redirect == RedirectKind::Paste {
+        context.print.note(
+            "It will end at an address that does not load. Copy that address, run `larder callback` (in another \
+             terminal, if this one waits) and paste it there.",
+        );
+    }
+    context.print.note(&format!("Larder waits for {} more.", words::from_now(until)));
+    if args.no_browser && !args.wait {
+        return Ok(());
+    }
+    match client.ask(Request::AwaitSignIn { attempt })? {
+        Answer::Account(account) => context.print.answer(&*account, |account| cell(&account.label).into_owned()),
+        _ => Err(unexpected("await-sign-in").into()),
+    }
+}
+
+/// The provider, and the account that is signed in again.
+fn which(
+    client: &mut Client,
+    provider: Option<String>,
+    account: Option<&str>,
+) -> Result<(ProviderName, Option<AccountId>), Problem> {
+    let Some(account) = account else {
+        let provider = provider.ok_or_else(|| Problem::BadRequest { detail: "no provider is named".to_owned() })?;
+        return Ok((ProviderName(provider), None));
+    };
+    let view = accounts::view(client)?;
+    let found = accounts::find(&view, account)?;
+    match provider {
+        Some(provider) if provider != found.provider.as_str() => {
+            let detail = format!("{} belongs to {}, not to {provider}", found.label, found.provider);
+            Err(Problem::BadRequest { detail })
+        }
+        _ => Ok((found.provider.clone(), Some(found.id.clone()))),
+    }
+}
+
+pub fn callback(context: &Context, url: Option<String>) -> Result<(), Failure> {
+    let url = match url {
+        Some(url) => bounded(url)?,
+        None => {
+            let stdin = io::stdin().lock();
+            if stdin.is_terminal() {
+                context.print.note("Paste the address at which your browser ended, then press Enter.");
+            }
+            read(stdin)?
+        }
+    };
+    // The word for bringing a window to the front belongs to who was started by the desktop, which this is not.
+    match context.connect()?.ask(Request::Callback { url, activation_token: None })? {
+        Answer::Account(account) => context.print.answer(&*account, |account| cell(&account.label).into_owned()),
+        _ => {
+            context.print.note("The sign-in goes on with it.");
+            Ok(())
+        }
+    }
+}
+
+/// The first line, without what surrounds it.
+fn read(from: impl BufRead) -> Result<OnWire, Problem> {
+    let unreadable = |error: io::Error| Problem::BadCallback { detail: error.to_string() };
+    let mut text = String::with_capacity(MOST_CALLBACK);
+    // Room for a line end, and for one byte more, by which one that is too long is known.
+    from.take(MOST_CALLBACK as u64 + 3).read_line(&mut text).map_err(unreadable)?;
+    bounded(text)
+}
+
+fn bounded(mut url: String) -> Result<OnWire, Problem> {
+    url.truncate(url.trim_end().len());
+    url.drain(..url.len() - url.trim_start().len());
+    // Wrapped before anything can fail, so that its memory is cleared.
+    let url = OnWire::new(url);
+    match url.expose().len() {
+        0 => Err(Problem::BadCallback { detail: "no address was given".to_owned() }),
+        1..=MOST_CALLBACK => Ok(url),
+        _ => Err(Problem::BadCallback { detail: format!("it is longer than {MOST_CALLBACK} bytes") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_the_first_line_without_spaces_around_it() {
+        let url = read(&b"  dev.larder.desktop:/callback?code=a&state=b \r\nmore"[..]).unwrap();
+        assert_eq!(url.expose(), "dev.larder.desktop:/callback?code=a&state=b");
+    }
+
+    #[test]
+    fn a_redirect_of_nothing_or_too_much_is_refused() {
+        let longest = "x".repeat(MOST_CALLBACK);
+        assert!(read(format!("{longest}\r\n").as_bytes()).is_ok());
+        for text in ["", "\n", " \n", &format!("{longest}x"), &"x".repeat(1 << 20)] {
+            assert!(matches!(read(text.as_bytes()), Err(Problem::BadCallback { .. })), "{} bytes", text.len());
+            assert!(matches!(bounded(text.to_owned()), Err(Problem::BadCallback { .. })));
+        }
+        assert!(matches!(read(&b"\xff\n"[..]), Err(Problem::BadCallback { .. })));
+    }
+}

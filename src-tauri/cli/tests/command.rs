@@ -1,0 +1,218 @@
+//! The command as it is run, against an agent that says what the test tells it to.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as its test does")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+const ACCOUNT: &str = r#"{"id":"i1","label":"work","provider":"corp","issuer":"https://a.example","name":"Ada","email":null,
+    "scopes":[],"state":"fresh","expires_at":null,"lifetime":null,"refresh_at":null,"refreshed_at":null,
+    "signed_in_at":null,"problem":null,"undo_until":null}"#;
+const SIGN_IN: &str = r#"{"is":"sign-in","attempt":"t1","authorization_url":"https://a.example/auth?state=s",
+    "redirect":"deep-link","until":0}"#;
+const TOKEN: &str =
+    r#"{"is":"token","access_token":"at-1","token_type":"bearer","expires_at":null,"scope":"a","account":"work"}"#;
+
+struct Home(PathBuf);
+
+impl Home {
+    fn new() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("larder-cli-{}-{number}", std::process::id()));
+        fs::create_dir_all(folder.join("run")).unwrap();
+        Self(folder)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        command.args(arguments).env("LARDER_HOME", &self.0).env("LARDER_AGENT", "/nowhere/larder-agent");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Answers one connection: its Hello, then each request with the next of `answers`, which are whole but for the id.
+    /// Gives back what was asked.
+    fn agent(&self, answers: &[&str]) -> thread::JoinHandle<Vec<String>> {
+        let listener = UnixListener::bind(self.0.join("run/agent.sock")).unwrap();
+        let hello = r#""answer":{"is":"hello","protocol":1,"build":"9.0.0","profile":"/p","pid":7}"#;
+        let answers: Vec<String> =
+            std::iter::once(hello).chain(answers.iter().copied()).map(|text| text.replace('\n', "")).collect();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(listener.accept().unwrap().0);
+            let mut asked = Vec::new();
+            for (at, answer) in answers.iter().enumerate() {
+                let mut line = String::new();
+                lines.read_line(&mut line).unwrap();
+                asked.push(line);
+                writeln!(lines.get_mut(), "{{\"id\":{},{answer}}}", at + 1).unwrap();
+            }
+            asked.split_off(1)
+        })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+fn answer(answer: &str) -> String {
+    format!("\"answer\":{answer}")
+}
+
+#[test]
+fn a_token_is_alone_on_stdout() {
+    for (arguments, expected) in [
+        (&["token", "work", "--min-validity", "5m"][..], "at-1\n"),
+        (&["token", "work", "--format", "header"], "Authorization: Bearer at-1\n"),
+        (
+            &["token", "work", "--json"],
+            "{\"access_token\":\"at-1\",\"account\":\"work\",\"expires_at\":null,\"scope\":\"a\",\"token_type\":\"bearer\"}\n",
+        ),
+    ] {
+        let home = Home::new();
+        let agent = home.agent(&[&answer(TOKEN)]);
+        let output = home.command(arguments).output().unwrap();
+        assert_eq!(said(&output), (0, expected.to_owned(), String::new()));
+        agent.join().unwrap();
+    }
+}
+
+#[test]
+fn a_token_that_would_break_its_line_is_not_printed() {
+    let home = Home::new();
+    let agent = home.agent(&[&answer(&TOKEN.replace("at-1", "at\\r\\nX: y"))]);
+    let (exit, stdout, stderr) = said(&home.command(&["token", "work", "--format", "header"]).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (1, ""));
+    assert!(!stderr.contains("X: y"));
+    agent.join().unwrap();
+}
+
+#[test]
+fn a_failure_is_a_sentence_and_an_exit_code_and_json_if_wanted() {
+    let problem = r#""problem":{"code":"denied","program":"/a\u001b[2J\nb","account":"work"}"#;
+    let home = Home::new();
+    let agent = home.agent(&[problem]);
+    let (exit, stdout, stderr) = said(&home.command(&["token", "work"]).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (5, ""));
+    assert!(stderr.starts_with("larder: The policy does not let /a\u{FFFD}[2J\u{FFFD}b use work;"), "{stderr}");
+    agent.join().unwrap();
+
+    let home = Home::new();
+    let agent = home.agent(&[problem]);
+    let (exit, stdout, stderr) = said(&home.command(&["--json", "token", "work"]).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (5, ""));
+    let stderr: serde_json::Value = serde_json::from_str(&stderr).unwrap();
+    assert_eq!(stderr["problem"]["code"], "denied");
+    agent.join().unwrap();
+}
+
+#[test]
+fn no_start_means_no_agent() {
+    let home = Home::new();
+    let (exit, stdout, stderr) = said(&home.command(&["accounts", "--no-start"]).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (7, ""));
+    assert!(stderr.contains("none is running"), "{stderr}");
+    assert!(!home.0.join("run/agent.log").exists());
+    let (exit, _, stderr) = said(&home.command(&["accounts"]).output().unwrap());
+    assert_eq!(exit, 7);
+    assert!(stderr.contains("/nowhere/larder-agent was not found"), "{stderr}");
+}
+
+#[test]
+fn without_a_browser_the_address_is_alone_on_stdout() {
+    let home = Home::new();
+    let agent = home.agent(&[&answer(SIGN_IN)]);
+    let (exit, stdout, _) = said(&home.command(&["sign-in", "corp", "--no-browser"]).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (0, "https://a.example/auth?state=s\n"));
+    assert!(agent.join().unwrap()[0].contains(r#""provider":"corp""#));
+}
+
+#[test]
+fn waiting_prints_the_address_then_the_account() {
+    let home = Home::new();
+    let account = answer(&format!("{{\"is\":\"account\",{}", &ACCOUNT[1..]));
+    let agent = home.agent(&[&answer(SIGN_IN), &account]);
+    let output = home.command(&["sign-in", "corp", "--no-browser", "--wait"]).output().unwrap();
+    let (exit, stdout, _) = said(&output);
+    assert_eq!((exit, stdout.as_str()), (0, "https://a.example/auth?state=s\nwork\n"));
+    agent.join().unwrap();
+}
+
+#[test]
+fn the_browser_that_its_person_chose_gets_the_address() {
+    let home = Home::new();
+    let account = answer(&format!("{{\"is\":\"account\",{}", &ACCOUNT[1..]));
+    let agent = home.agent(&[&answer(SIGN_IN), &account]);
+    let fifo = home.0.join("opened");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Written by a process of its own: a file that another test's child inherits open for writing cannot be executed.
+    let script = home.0.join("browser");
+    let text = "#!/bin/sh\nprintf %s \"$1\" > \"$(dirname \"$0\")/opened\"\n";
+    let write = ["-c", "printf %s \"$1\" > \"$0\" && chmod 700 \"$0\""];
+    assert!(Command::new("/bin/sh").args(write).arg(&script).arg(text).status().unwrap().success());
+    let command = home.command(&["sign-in", "corp"]).env("BROWSER", &script).output().unwrap();
+    assert_eq!(said(&command).1, "work\n");
+    assert_eq!(fs::read_to_string(&fifo).unwrap(), "https://a.example/auth?state=s");
+    agent.join().unwrap();
+}
+
+#[test]
+fn a_callback_comes_through_stdin() {
+    let home = Home::new();
+    let agent = home.agent(&["\"problem\":{\"code\":\"unknown-callback\"}"]);
+    let mut child = home.command(&["callback"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"dev.larder.desktop:/callback?code=c1&state=s\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("c1"));
+    assert!(agent.join().unwrap()[0].contains("dev.larder.desktop:/callback?code=c1&state=s"));
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN)]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = home.command(&["token", "work"]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    agent.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN)]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = home.command(&["token", "work"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(9));
+    assert!(stderr.contains("standard output"), "{stderr}");
+    agent.join().unwrap();
+}
+
+#[test]
+fn the_agent_runs_in_the_foreground_in_place_of_the_command() {
+    let home = Home::new();
+    let output = home.command(&["agent"]).env("LARDER_AGENT", "/bin/pwd").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!output.stdout.is_empty());
+    let (exit, _, stderr) = said(&home.command(&["agent", "--stop"]).output().unwrap());
+    assert_eq!((exit, stderr.as_str()), (0, "No agent was running.\n"));
+}

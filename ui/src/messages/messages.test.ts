@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import problems from "../../../src-tauri/core/messages/en.json";
+import problemType from "../generated/Problem.ts?raw";
+import whyType from "../generated/Why.ts?raw";
+import en from "./en.json";
+import { plainSentence, plural, sentence, t } from ".";
+
+const sources = Object.values(
+  import.meta.glob<string>(
+    ["../**/*.{ts,svelte}", "!../**/*.test.ts", "!../testing/**", "!../generated/**"],
+    {
+      query: "?raw",
+      import: "default",
+      eager: true,
+    },
+  ),
+).join("\n");
+const keys = Object.keys(en);
+
+describe("the window's own words", () => {
+  it("has a word for every key that is used", () => {
+    const used = [...sources.matchAll(/\bt\(\s*"([^"]+)"/g)].map((found) => found[1]);
+    expect(used.length).toBeGreaterThan(50);
+    expect(used.filter((key) => !keys.includes(key!))).toEqual([]);
+  });
+
+  it("has no word that is not used", () => {
+    const prefixes = [...sources.matchAll(/`([a-z-]+\.)\$\{/g)].map((found) => found[1]!);
+    const unused = keys.filter((key) => {
+      const base = key.replace(/\.(zero|one|two|few|many|other)$/, "");
+      return (
+        !sources.includes(`"${key}"`) &&
+        !sources.includes(`plural("${base}"`) &&
+        !prefixes.some((prefix) => key.startsWith(prefix))
+      );
+    });
+    expect(unused).toEqual([]);
+  });
+
+  it("fills in parameters, and takes nothing else for one", () => {
+    expect(t("time.minutes", { min: 4 })).toBe("4 min");
+    expect(t("accounts.none-found", { query: "{query} $& <b>" })).toBe(
+      "No account matches “{query} $& <b>”.",
+    );
+    expect(plural("sign-in.count", 1)).toBe("1 provider");
+    expect(plural("sign-in.count", 0)).toBe("0 providers");
+  });
+});
+
+describe("the sentences for problems", () => {
+  const whys = [...whyType.matchAll(/"([a-z-]+)"/g)].map((found) => found[1]!);
+  const variants = [...problemType.matchAll(/\{ "code": "([a-z-]+)"([^}]*)\}/g)];
+
+  it("are there for every code", () => {
+    expect(variants.length).toBeGreaterThan(40);
+    const known: Record<string, string> = problems;
+    const expected = variants.flatMap(([, code, rest]) =>
+      rest?.includes("why: Why") ? whys.map((why) => `problem.${code}.${why}`) : [`problem.${code}`],
+    );
+    expect(expected.filter((key) => !known[key])).toEqual([]);
+  });
+
+  it("cut out commands before they fill in what a person wrote", () => {
+    expect(sentence({ code: "no-such-account", account: "a`b`" })).toEqual([
+      { text: "There is no account “a`b`”; ", code: false },
+      { text: "larder accounts", code: true },
+      { text: " lists them.", code: false },
+    ]);
+    expect(plainSentence({ code: "sign-in-needed", account: "mail", why: "refused" })).toMatch(
+      /^mail: the provider no longer accepts/,
+    );
+  });
+});

@@ -1,0 +1,176 @@
+import { createContext } from "svelte";
+import type { Backend, PageName } from "../backend";
+import type { AccountId } from "../generated/AccountId";
+import type { AccountView } from "../generated/AccountView";
+import type { AttemptId } from "../generated/AttemptId";
+import type { AttemptView } from "../generated/AttemptView";
+import type { HouseView } from "../generated/HouseView";
+import type { Problem } from "../generated/Problem";
+import type { ProviderName } from "../generated/ProviderName";
+import { plainSentence, t } from "../messages";
+import { titleOf, type Action } from "./accounts";
+import { signInTimes, type Followed } from "./attempts";
+import { Clock } from "./clock.svelte";
+import { asProblem } from "./problem";
+
+export type Place =
+  | { page: PageName }
+  | { page: "waiting"; followed: Followed }
+  | { page: "account"; account: AccountId; forgetting: boolean };
+
+/** The window's one store: the house as the agent last said, and where its person is. */
+export class Larder {
+  house: HouseView;
+  place: Place = $state.raw({ page: "accounts" });
+  /** The row that arrow keys and coming back lead to. */
+  selected: AccountId | null = $state(null);
+  /** The last command that was refused. */
+  refused: Problem | null = $state.raw(null);
+  /** What a screen reader says next. */
+  said: string = $state("");
+  /** Whether the field Find is to take the focus. */
+  finding: boolean = $state(false);
+  readonly clock = new Clock();
+
+  constructor(
+    readonly backend: Backend,
+    first: HouseView,
+  ) {
+    this.house = $state.raw(first);
+  }
+
+  /** Listens before it asks, so that no change falls between the two. */
+  static async open(backend: Backend): Promise<Larder> {
+    let larder: Larder | undefined;
+    let early: HouseView | undefined;
+    let page: PageName | undefined;
+    const quiet = await Promise.all([
+      backend.onHouse((house) => (larder ? larder.update(house) : (early = house))),
+      backend.onPage((name) => (larder ? larder.go({ page: name }) : (page = name))),
+    ]);
+    try {
+      const first = await backend.house();
+      larder = new Larder(backend, early && early.at >= first.at ? early : first);
+      if (page) larder.place = { page };
+      return larder;
+    } catch (refused) {
+      for (const stop of quiet) stop();
+      throw refused;
+    }
+  }
+
+  update(house: HouseView): void {
+    this.announce(this.house, house);
+    this.house = house;
+    // What has just begun to count down counts from now, not from up to a second ago.
+    this.clock.tick();
+    const place = this.place;
+    if (place.page === "account" && !this.account(place.account)) this.go({ page: "accounts" });
+  }
+
+  account(id: AccountId): AccountView | undefined {
+    return this.house.accounts.find((account) => account.id === id);
+  }
+
+  title(provider: ProviderName): string {
+    return titleOf(this.house, provider);
+  }
+
+  go(place: Place): void {
+    this.refused = null;
+    this.place = place;
+  }
+
+  find(): void {
+    this.go({ page: "accounts" });
+    this.finding = true;
+  }
+
+  openAccount(account: AccountId, forgetting = false): void {
+    this.selected = account;
+    this.go({ page: "account", account, forgetting });
+  }
+
+  /** A sign-in ended well: its row is the one to look at. */
+  arrive(account: AccountId): void {
+    this.selected = account;
+    this.go({ page: "accounts" });
+    this.said = t("attempt.done", { account: this.account(account)?.label ?? "" });
+  }
+
+  async signIn(provider: ProviderName, account: AccountId | null): Promise<void> {
+    const before = signInTimes(this.house);
+    let followed: Followed = { provider, account, attempt: null, refused: null, before };
+    const follow = (change: Partial<Followed>) => {
+      // Whoever has gone elsewhere meanwhile is not called back.
+      const here = this.place.page === "waiting" && this.place.followed === followed;
+      followed = { ...followed, ...change };
+      if (here) this.place = { page: "waiting", followed };
+    };
+    this.go({ page: "waiting", followed });
+    try {
+      const attempt = await this.backend.signIn(provider, account);
+      // The answer can overtake the event that carries the attempt; without this it would look over.
+      const house = await this.backend.house();
+      if (house.at >= this.house.at) this.update(house);
+      follow({ attempt });
+    } catch (refused) {
+      follow({ refused: asProblem(refused) });
+    }
+  }
+
+  /** Shows a sign-in that was begun before, or elsewhere. */
+  show(attempt: AttemptView): void {
+    const { provider, account, id } = attempt;
+    const before = signInTimes(this.house);
+    this.go({ page: "waiting", followed: { provider, account, attempt: id, refused: null, before } });
+  }
+
+  /** Cancels a sign-in, or puts away one that failed. */
+  async dismiss(followed: Followed): Promise<void> {
+    const attempt = followed.attempt;
+    if (attempt !== null && this.house.attempts.some((one) => one.id === attempt))
+      await this.run(() => this.backend.cancelSignIn(attempt));
+  }
+
+  async act(action: Action, account: AccountView): Promise<void> {
+    switch (action) {
+      case "refresh":
+        return this.run(() => this.backend.refresh(account.id));
+      case "sign-out":
+        return this.run(() => this.backend.signOut(account.id));
+      case "undo":
+        return this.run(() => this.backend.undoSignOut(account.id));
+      case "sign-in-again":
+        return this.signIn(account.provider, account.id);
+      case "forget":
+        return this.openAccount(account.id, true);
+    }
+  }
+
+  /** Runs a command; what it refuses with is shown on the page its person is on. */
+  async run(command: () => Promise<void>): Promise<void> {
+    try {
+      await command();
+      this.refused = null;
+    } catch (refused) {
+      this.refused = asProblem(refused);
+    }
+  }
+
+  async copyLink(attempt: AttemptId): Promise<boolean> {
+    await this.run(() => this.backend.copyLink(attempt));
+    return this.refused === null;
+  }
+
+  private announce(old: HouseView, house: HouseView): void {
+    for (const attempt of house.attempts) {
+      const was = old.attempts.find((one) => one.id === attempt.id);
+      if (was?.phase === attempt.phase) continue;
+      const words = t(`attempt.${attempt.phase}`, { provider: titleOf(house, attempt.provider) });
+      this.said = attempt.problem ? `${words}. ${plainSentence(attempt.problem)}` : words;
+    }
+  }
+}
+
+export const [useLarder, provideLarder] = createContext<Larder>();

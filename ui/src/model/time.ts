@@ -1,0 +1,58 @@
+import { LOCALE, t } from "../messages";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** A length of time with seconds, for what ends soon. */
+export function exactly(ms: number): string {
+  const all = Math.max(0, Math.ceil(ms / SECOND));
+  const min = Math.floor(all / 60);
+  const s = all % 60;
+  return min === 0 ? t("time.seconds", { s }) : t("time.minutes-seconds", { min, s });
+}
+
+/** A length of time in words, rounded down: Larder never promises more than there is. */
+export function span(ms: number): string {
+  if (ms < 2 * MINUTE) return exactly(Math.floor(ms / SECOND) * SECOND);
+  const d = Math.floor(ms / DAY);
+  const h = Math.floor((ms % DAY) / HOUR);
+  const min = Math.floor((ms % HOUR) / MINUTE);
+  if (d > 0) return h === 0 ? t("time.days", { d }) : t("time.days-hours", { d, h });
+  if (h > 0) return min === 0 ? t("time.hours", { h }) : t("time.hours-minutes", { h, min });
+  return t("time.minutes", { min });
+}
+
+export const until = (at: number, now: number) =>
+  at <= now ? t("time.now") : t("time.in", { time: span(at - now) });
+
+export function since(at: number, now: number): string {
+  const past = now - at;
+  if (past < MINUTE) return t("time.just-now");
+  // "1 min 24 s ago" would tick for nobody's benefit.
+  const time = past < 2 * MINUTE ? t("time.minutes", { min: 1 }) : span(past);
+  return past < DAY ? t("time.ago", { time }) : day(at, now);
+}
+
+const format = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(LOCALE, options);
+const hourMinute = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const dayMonth = format({ day: "numeric", month: "short" });
+const dayMonthYear = format({ day: "numeric", month: "short", year: "numeric" });
+
+export const clockTime = (at: number) => hourMinute.format(at);
+
+const midnight = (at: number) => new Date(at).setHours(0, 0, 0, 0);
+
+/** The day something happened on, as a heading. */
+export function day(at: number, now: number): string {
+  // Rounded, for a day on which clocks change has 23 or 25 hours.
+  const ago = Math.round((midnight(now) - midnight(at)) / DAY);
+  if (ago === 0) return t("time.today");
+  if (ago === 1) return t("time.yesterday");
+  const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
+  return (sameYear ? dayMonth : dayMonthYear).format(at);
+}
+
+export const dayAndTime = (at: number, now: number) =>
+  midnight(at) === midnight(now) ? t("time.today-at", { time: clockTime(at) }) : day(at, now);

@@ -1,0 +1,31 @@
+import { fireEvent, screen } from "@testing-library/svelte";
+import { expect, it } from "vitest";
+import { start } from "./start";
+import { TestingBackend } from "./testing/backend";
+import { fullHouse, house } from "./testing/houses";
+
+it("says that the agent cannot be reached, and tries again by a click", async () => {
+  const backend = new TestingBackend(fullHouse());
+  backend.refusal = { code: "no-agent", path: "/run/agent.sock", detail: "not found" };
+  const target = document.body.appendChild(document.createElement("div"));
+  const larder = start(backend, target);
+  await fireEvent.click(await screen.findByRole("button", { name: "Try again" }));
+  await larder;
+  expect(screen.getByRole("heading", { name: "Accounts" })).toBeTruthy();
+  expect(screen.queryByText(/does not answer/)).toBeNull();
+  target.remove();
+});
+
+it("loses no change that comes while it asks", async () => {
+  const backend = new TestingBackend(house());
+  const first = backend.house;
+  backend.house = async () => {
+    const old = await first();
+    backend.become({ accounts: fullHouse().accounts });
+    return old;
+  };
+  const target = document.body.appendChild(document.createElement("div"));
+  const larder = await start(backend, target);
+  expect(larder.house.accounts.length).toBe(5);
+  target.remove();
+});

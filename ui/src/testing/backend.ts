@@ -1,0 +1,96 @@
+// A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
+import type { Backend, PageName } from "../backend";
+import type { AccountView } from "../generated/AccountView";
+import type { AttemptView } from "../generated/AttemptView";
+import type { EventView } from "../generated/EventView";
+import type { HouseView } from "../generated/HouseView";
+import type { Problem } from "../generated/Problem";
+import { attempt as newAttempt } from "./houses";
+
+export class TestingBackend implements Backend {
+  /** Every command that was given, in order. */
+  readonly asked: string[] = [];
+  /** What the next command is refused with. */
+  refusal: Problem | null = null;
+  happened: EventView[] = [];
+  private houses = new Set<(house: HouseView) => void>();
+  private pages = new Set<(page: PageName) => void>();
+  private count = 0;
+
+  constructor(public now: HouseView) {}
+
+  /** Changes the house and tells it, as the agent does. */
+  become(change: Partial<HouseView>): void {
+    this.now = { ...this.now, at: Math.max(Date.now(), this.now.at + 1), ...change };
+    for (const tell of this.houses) tell(this.now);
+  }
+  becomeAccount(id: string, change: Partial<AccountView>): void {
+    this.become({
+      accounts: this.now.accounts.map((one) => (one.id === id ? { ...one, ...change } : one)),
+    });
+  }
+  becomeAttempt(id: string, change: Partial<AttemptView>): void {
+    this.become({
+      attempts: this.now.attempts.map((one) => (one.id === id ? { ...one, ...change } : one)),
+    });
+  }
+  lead(page: PageName): void {
+    for (const tell of this.pages) tell(page);
+  }
+
+  private async command(name: string, ...args: (string | null)[]): Promise<void> {
+    this.asked.push([name, ...args.map(String)].join(" "));
+    const refusal = this.refusal;
+    this.refusal = null;
+    if (refusal) throw refusal;
+  }
+
+  house = async () => {
+    const refusal = this.refusal;
+    this.refusal = null;
+    if (refusal) throw refusal;
+    return this.now;
+  };
+  onHouse = async (then: (house: HouseView) => void) => {
+    this.houses.add(then);
+    return () => void this.houses.delete(then);
+  };
+  onPage = async (then: (page: PageName) => void) => {
+    this.pages.add(then);
+    return () => void this.pages.delete(then);
+  };
+  events = async () => this.happened;
+
+  signIn = async (provider: string, account: string | null) => {
+    await this.command("signIn", provider, account);
+    const id = `new-${++this.count}`;
+    const host = new URL(this.now.providers.find((one) => one.name === provider)!.issuer).host;
+    this.become({ attempts: [...this.now.attempts, newAttempt({ id, provider, account, host })] });
+    return id;
+  };
+  cancelSignIn = async (attempt: string) => {
+    await this.command("cancelSignIn", attempt);
+    this.become({ attempts: this.now.attempts.filter((one) => one.id !== attempt) });
+  };
+  openAgain = (attempt: string) => this.command("openAgain", attempt);
+  copyLink = (attempt: string) => this.command("copyLink", attempt);
+
+  refresh = (account: string) => this.command("refresh", account);
+  refreshAll = () => this.command("refreshAll");
+  signOut = async (account: string) => {
+    await this.command("signOut", account);
+    this.becomeAccount(account, { state: "undoable", undo_until: Date.now() + 5000 });
+  };
+  undoSignOut = async (account: string) => {
+    await this.command("undoSignOut", account);
+    this.becomeAccount(account, { state: "fresh", undo_until: null });
+  };
+  forget = async (account: string) => {
+    await this.command("forget", account);
+    this.become({ accounts: this.now.accounts.filter((one) => one.id !== account) });
+  };
+  unlock = async () => {
+    await this.command("unlock");
+    this.become({ keychain: { ...this.now.keychain, state: "open" } });
+  };
+}

@@ -1,0 +1,221 @@
+// Houses to look at and to test with. Never part of what is shipped.
+import type { AccountView } from "../generated/AccountView";
+import type { AttemptView } from "../generated/AttemptView";
+import type { EventView } from "../generated/EventView";
+import type { HouseView } from "../generated/HouseView";
+import type { ProviderView } from "../generated/ProviderView";
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+export function account(label: string, change: Partial<AccountView> = {}): AccountView {
+  const now = Date.now();
+  return {
+    id: `id-${label}`,
+    label,
+    provider: "demo",
+    issuer: "http://127.0.0.1:8917",
+    name: "Ada Lovelace",
+    email: "ada@example.com",
+    scopes: ["openid", "profile", "email", "offline_access"],
+    state: "fresh",
+    expires_at: now + 42 * MINUTE + 30 * SECOND,
+    lifetime: HOUR,
+    refresh_at: now + 36 * MINUTE + 30 * SECOND,
+    refreshed_at: now - 17 * MINUTE,
+    signed_in_at: now - 12 * DAY,
+    problem: null,
+    undo_until: null,
+    ...change,
+  };
+}
+
+export function provider(name: string, title: string, issuer: string, demo = false): ProviderView {
+  return {
+    name,
+    title,
+    issuer,
+    client_id: "larder",
+    scopes: ["openid", "email", "offline_access"],
+    redirects: ["deep-link", "loopback"],
+    demo,
+  };
+}
+
+export function attempt(change: Partial<AttemptView> = {}): AttemptView {
+  return {
+    id: "attempt-1",
+    provider: "github",
+    account: null,
+    redirect: "deep-link",
+    host: "github.com",
+    phase: "waiting",
+    until: Date.now() + 9 * MINUTE + 41 * SECOND,
+    problem: null,
+    ...change,
+  };
+}
+
+export const providers: ProviderView[] = [
+  provider("demo", "Demo", "http://127.0.0.1:8917", true),
+  provider("google", "Google", "https://accounts.google.com"),
+  provider("discord", "Discord", "https://discord.com"),
+  provider("github", "GitHub", "https://github.com"),
+  provider("microsoft", "Microsoft", "https://login.microsoftonline.com/common/v2.0"),
+  provider("keycloak", "Keycloak at work", "https://id.staging.example/realms/staging"),
+  provider("spotify", "Spotify", "https://accounts.spotify.com"),
+];
+
+export function house(change: Partial<HouseView> = {}): HouseView {
+  return {
+    at: Date.now(),
+    accounts: [],
+    attempts: [],
+    providers,
+    keychain: { kind: "Secret Service", state: "open" },
+    problems: [],
+    tray: "fresh",
+    next_refresh: null,
+    ...change,
+  };
+}
+
+/** The house of the drawing, in shared words with it. */
+export function fullHouse(change: Partial<HouseView> = {}): HouseView {
+  const now = Date.now();
+  return house({
+    accounts: [
+      account("work", {
+        provider: "google",
+        issuer: "https://accounts.google.com",
+        scopes: [
+          "openid",
+          "profile",
+          "email",
+          "offline_access",
+          "https://www.googleapis.com/auth/calendar.readonly",
+        ],
+      }),
+      account("community", {
+        provider: "discord",
+        issuer: "https://discord.com",
+        email: null,
+        name: "ada",
+        expires_at: now + 6 * DAY + 3 * HOUR + MINUTE,
+        lifetime: 7 * DAY,
+        refresh_at: now + 5 * DAY,
+        scopes: ["identify"],
+      }),
+      account("mail", {
+        provider: "microsoft",
+        issuer: "https://login.microsoftonline.com/common/v2.0",
+        email: "ada@example.org",
+        state: "refreshing",
+        expires_at: now + 3 * MINUTE + 20 * SECOND,
+      }),
+      account("staging", {
+        provider: "keycloak",
+        issuer: "https://id.staging.example/realms/staging",
+        email: null,
+        name: "ada",
+        state: "sign-in-again",
+        expires_at: now - HOUR,
+        refresh_at: null,
+        problem: { code: "sign-in-needed", account: "staging", why: "refused" },
+      }),
+      account("music", {
+        provider: "spotify",
+        issuer: "https://accounts.spotify.com",
+        state: "signed-out",
+        expires_at: null,
+        refresh_at: null,
+      }),
+    ],
+    tray: "attention",
+    next_refresh: { account: "id-mail", at: now + 4 * MINUTE + 20 * SECOND },
+    ...change,
+  });
+}
+
+/** Every state that is not in the drawing. */
+export function troubledHouse(change: Partial<HouseView> = {}): HouseView {
+  const now = Date.now();
+  const [work, , , , music] = fullHouse().accounts as [
+    AccountView,
+    AccountView,
+    AccountView,
+    AccountView,
+    AccountView,
+  ];
+  return house({
+    accounts: [
+      {
+        ...work,
+        state: "waiting",
+        expires_at: now + 12 * MINUTE + 30 * SECOND,
+        problem: { code: "unreachable", host: "accounts.google.com" },
+      },
+      account("tickets", {
+        provider: "keycloak",
+        state: "blocked",
+        expires_at: now - HOUR,
+        problem: {
+          code: "client-refused",
+          provider: "Keycloak at work",
+          error: "invalid_client",
+          detail: "unknown client",
+        },
+      }),
+      account("notes", { state: "undoable", undo_until: now + 4.6 * SECOND }),
+      account("archive", { state: "signing-out" }),
+      account("home", { expires_at: null, lifetime: null, email: null, name: null }),
+      account("soon", { expires_at: now + 84.5 * SECOND, lifetime: 5 * MINUTE }),
+      music,
+    ],
+    attempts: [attempt(), attempt({ id: "attempt-2", provider: "demo", phase: "failed" })],
+    keychain: { kind: "Secret Service", state: "locked" },
+    problems: [
+      {
+        code: "bad-config",
+        file: "policy.toml",
+        line: 7,
+        detail: "there is no key “defualt”",
+      },
+    ],
+    tray: "attention",
+    ...change,
+  });
+}
+
+export function events(): EventView[] {
+  const now = Date.now();
+  const event = (ago: number, kind: EventView["kind"], change: Partial<EventView> = {}): EventView => ({
+    at: now - ago,
+    kind,
+    account: "id-work",
+    label: "work",
+    program: null,
+    problem: null,
+    ...change,
+  });
+  return [
+    event(DAY + 3 * HOUR, "provider-changed", { account: null, label: null }),
+    event(DAY + 2 * HOUR, "sign-in-started", { account: null, label: null }),
+    event(DAY + 2 * HOUR - 20 * SECOND, "signed-in", { label: "community" }),
+    event(51 * MINUTE, "refresh-failed", {
+      label: "staging",
+      problem: { code: "sign-in-needed", account: "staging", why: "refused" },
+    }),
+    event(34 * MINUTE, "handed-out", { program: "/usr/bin/git" }),
+    event(31 * MINUTE, "refused", {
+      program: "/usr/bin/python3 sync.py",
+      problem: { code: "denied", program: "/usr/bin/python3", account: "work" },
+    }),
+    event(17 * MINUTE, "refreshed"),
+    event(9 * MINUTE, "signed-out", { label: "music" }),
+    event(9 * MINUTE - SECOND, "revoked", { label: "music" }),
+    event(3 * MINUTE, "handed-out", { program: "~/bin/backup-photos" }),
+  ];
+}

@@ -1,0 +1,30 @@
+// testing.html?house=full&place=account:id-work shows one page without an agent; shots.mjs and people use it.
+import { start } from "../start";
+import { TestingBackend } from "./backend";
+import { attempt, events, fullHouse, house, troubledHouse } from "./houses";
+
+const asked = new URLSearchParams(location.search);
+const make =
+  { full: fullHouse, troubled: troubledHouse, empty: house }[asked.get("house") ?? "full"] ?? fullHouse;
+const backend = new TestingBackend(make());
+if (asked.has("events")) backend.happened = events();
+if (asked.has("refuse"))
+  backend.refusal = {
+    code: "no-agent",
+    path: "/run/user/1000/larder/agent.sock",
+    detail: "larder-agent was not found",
+  };
+
+const larder = await start(backend, document.getElementById("app")!);
+// In reach of the console and of shots.mjs.
+Object.assign(globalThis, { larder, backend });
+
+const [page, id] = (asked.get("place") ?? "accounts").split(":");
+if (page === "account" && id) larder.openAccount(id, asked.has("forgetting"));
+else if (page === "waiting") {
+  const phase = id === "failed" || id === "finishing" ? id : "waiting";
+  const problem = phase === "failed" ? { code: "consent-denied" as const, provider: "GitHub" } : null;
+  const one = attempt({ phase, problem });
+  backend.become({ attempts: [one] });
+  larder.show(one);
+} else if (page === "sign-in" || page === "activity") larder.go({ page });

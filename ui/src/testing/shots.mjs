@@ -1,0 +1,98 @@
+// Screenshots of every page, light and dark: `npm run dev`, then `npm run shots -- FOLDER`. Needs chromium.
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const folder = process.argv[2] ?? join(tmpdir(), "ui-shots");
+const only = process.argv[3];
+const origin = "http://localhost:5173/testing.html";
+const menu = `document.querySelector(".more").click()`;
+const shots = [
+  ["accounts", "?house=full"],
+  ["accounts-selected", "?house=full", `larder.selected = "id-work"`],
+  ["accounts-menu", "?house=full", menu],
+  ["accounts-troubled", "?house=troubled"],
+  ["accounts-empty", "?house=empty"],
+  ["sign-in", "?house=full&place=sign-in"],
+  ["waiting", "?house=full&place=waiting"],
+  ["waiting-failed", "?house=full&place=waiting:failed"],
+  ["account", "?house=full&place=account:id-work"],
+  [
+    "account-waiting",
+    "?house=troubled&place=account:id-work",
+    `backend.become({ problems: [], keychain: { kind: "Secret Service", state: "open" } })`,
+  ],
+  ["account-undo", "?house=full&place=account:id-work", `backend.signOut("id-work")`],
+  ["account-out", "?house=full&place=account:id-music"],
+  ["account-forget", "?house=full&place=account:id-music&forgetting"],
+  ["activity", "?house=full&place=activity&events"],
+  ["activity-empty", "?house=full&place=activity"],
+  ["unreachable", "?refuse"],
+];
+const sizes = [
+  ["light", 860, 580],
+  ["dark", 860, 580],
+  ["light-420", 420, 640],
+];
+
+mkdirSync(folder, { recursive: true });
+const profile = mkdtempSync(join(tmpdir(), "shots-"));
+const flags =
+  "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking " +
+  "--disable-component-update --disable-sync --hide-scrollbars --remote-debugging-port=0";
+const chromium = spawn("chromium", [...flags.split(" "), `--user-data-dir=${profile}`, "about:blank"]);
+const endpoint = await new Promise((found) => {
+  let said = "";
+  chromium.stderr.on("data", (text) => {
+    said += text;
+    const at = /ws:\/\/\S+/.exec(said);
+    if (at) found(new URL(at[0]));
+  });
+});
+const pages = await (await fetch(`http://${endpoint.host}/json`)).json();
+const socket = new WebSocket(pages.find((page) => page.type === "page").webSocketDebuggerUrl);
+await new Promise((open) => (socket.onopen = open));
+let id = 0;
+const waiting = new Map();
+socket.onmessage = ({ data }) => {
+  const message = JSON.parse(data);
+  if (message.method === "Runtime.exceptionThrown" || message.method === "Log.entryAdded")
+    console.error(JSON.stringify(message.params).slice(0, 400));
+  waiting.get(message.id)?.(message.result ?? message.error);
+};
+const send = (method, params = {}) =>
+  new Promise((done) => {
+    waiting.set(++id, done);
+    socket.send(JSON.stringify({ id, method, params }));
+  });
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+await send("Page.enable");
+await send("Runtime.enable");
+await send("Log.enable");
+await send("Emulation.setFocusEmulationEnabled", { enabled: true });
+for (const [size, width, height] of sizes) {
+  await send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1.5, mobile: false });
+  const scheme = size.startsWith("dark") ? "dark" : "light";
+  await send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
+  for (const [name, query, script] of shots) {
+    if (only && !name.includes(only)) continue;
+    await send("Page.navigate", { url: origin + query });
+    await pause(700);
+    if (script) await send("Runtime.evaluate", { expression: script });
+    await pause(250);
+    const wide = await send("Runtime.evaluate", {
+      expression: "document.documentElement.scrollWidth > innerWidth",
+    });
+    if (wide.result.value) console.error(`${name} at ${size} is wider than its window`);
+    const { data } = await send("Page.captureScreenshot", { format: "png" });
+    writeFileSync(join(folder, `${name}-${size}.png`), Buffer.from(data, "base64"));
+  }
+}
+// Closed by itself, it has stopped writing to its profile when it ends.
+const gone = new Promise((exit) => chromium.on("exit", exit));
+await send("Browser.close");
+await gone;
+await rm(profile, { recursive: true, force: true, maxRetries: 10 });
