@@ -212,11 +212,9 @@ impl Agent {
                 () = sleep => self.happen(HouseEvent::Tick).await,
             }
         }
+        self.audit.close().await;
         for reply in self.draining.drain(..) {
             let _ = reply.send(Ok(Answer::Done));
-        }
-        if let Ok(audit) = Arc::try_unwrap(self.audit) {
-            audit.close().await;
         }
     }
 

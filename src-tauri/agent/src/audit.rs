@@ -8,7 +8,7 @@ use larder_core::view::{EventKind, EventView};
 use rusqlite::named_params;
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Rows are on the disk within this time.
 const GROUP: Duration = Duration::from_millis(100);
@@ -18,11 +18,18 @@ const QUEUE: usize = 4096;
 
 const MIGRATIONS: &[&str] = &[include_str!("schema/audit-1.sql")];
 
+/// What the writer is given.
+enum Entry {
+    /// Something happened.
+    Event(Box<EventView>),
+    /// Whoever sent this waits until all before it is on the disk.
+    Flush(oneshot::Sender<()>),
+}
+
 /// The record of what happened.
 pub struct Audit {
     database: Database,
-    queue: mpsc::Sender<EventView>,
-    writer: tokio::task::JoinHandle<()>,
+    queue: mpsc::Sender<Entry>,
 }
 
 impl Audit {
@@ -32,14 +39,14 @@ impl Audit {
     /// As [`Database::open`].
     pub fn open(path: &Path) -> Result<Self, Problem> {
         let database = Database::open_with(path, MIGRATIONS)?;
-        let (queue, events) = mpsc::channel(QUEUE);
-        let writer = tokio::spawn(write(database.clone(), events));
-        Ok(Self { database, queue, writer })
+        let (queue, entries) = mpsc::channel(QUEUE);
+        tokio::spawn(write(database.clone(), entries));
+        Ok(Self { database, queue })
     }
 
     /// Records an event; it is on the disk within [`GROUP`].
     pub async fn record(&self, event: EventView) {
-        if self.queue.send(event).await.is_err() {
+        if self.queue.send(Entry::Event(Box::new(event))).await.is_err() {
             tracing::error!("the audit's writer ended");
         }
     }
@@ -49,6 +56,7 @@ impl Audit {
     /// # Errors
     /// [`Problem::DatabaseDamaged`] and its kin.
     pub async fn newest(&self, limit: u32) -> Result<Vec<EventView>, Problem> {
+        self.flush().await;
         self.database
             .run(move |connection| {
                 let mut statement = connection.prepare(
@@ -72,11 +80,19 @@ impl Audit {
             .await
     }
 
+    async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.queue.send(Entry::Flush(done)).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+
     /// Removes the name of a forgotten account; what happened to its random id stays.
     ///
     /// # Errors
     /// [`Problem::DiskFull`] and its kin.
     pub async fn forget(&self, account: AccountId) -> Result<(), Problem> {
+        self.flush().await;
         self.database
             .transact(move |transaction| {
                 transaction.execute("UPDATE event SET label = NULL WHERE account = ?1", [account.as_str()])?;
@@ -85,26 +101,35 @@ impl Audit {
             .await
     }
 
-    /// Writes what is left, and ends.
-    pub async fn close(self) {
-        drop(self.queue);
-        if self.writer.await.is_err() {
-            tracing::error!("the audit's writer broke off");
-        }
+    /// Writes what is left.
+    pub async fn close(&self) {
+        self.flush().await;
     }
 }
 
-async fn write(database: Database, mut events: mpsc::Receiver<EventView>) {
-    while let Some(first) = events.recv().await {
-        let mut group = vec![first];
+async fn write(database: Database, mut entries: mpsc::Receiver<Entry>) {
+    while let Some(first) = entries.recv().await {
+        let (mut group, mut waiting) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
         let until = tokio::time::Instant::now() + GROUP;
-        while let Ok(Some(event)) = tokio::time::timeout_at(until, events.recv()).await {
-            group.push(event);
+        while let Some(entry) = next {
+            match entry {
+                Entry::Event(event) => group.push(*event),
+                Entry::Flush(done) => waiting.push(done),
+            }
+            // Somebody who waits is not kept waiting for the group to fill.
+            if !waiting.is_empty() || group.len() >= QUEUE {
+                break;
+            }
+            next = tokio::time::timeout_at(until, entries.recv()).await.ok().flatten();
         }
         let written = database.transact(move |transaction| insert(transaction, &group)).await;
         if let Err(problem) = written {
             // Tokens go on being refreshed; the gap is said where it can be.
             tracing::error!("the audit could not be written: {}", larder_core::words::sentence(&problem));
+        }
+        for done in waiting {
+            let _ = done.send(());
         }
     }
 }

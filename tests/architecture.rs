@@ -1,0 +1,130 @@
+//! The walls between the crates, and what the project promises about its own files.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// Who must not depend on what, and why.
+const FORBIDDEN: &[(&str, &[&str], &str)] = &[
+    ("larder-core", &["tokio", "reqwest", "rusqlite", "keyring", "keyring-core", "tauri", "getrandom", "rand", "uuid", "oauth2"],
+     "core decides: no IO, no async, no clock, no randomness, no tokens"),
+    ("larder-client", &["tokio", "reqwest", "rusqlite", "keyring", "keyring-core", "tauri", "gtk", "oauth2"],
+     "the client is small, for other people's programs too"),
+    ("larder-cli", &["tokio", "reqwest", "rusqlite", "libsqlite3-sys", "keyring", "keyring-core", "tauri", "gtk", "webkit2gtk", "oauth2", "rustls"],
+     "the command starts within milliseconds"),
+    ("larder-agent", &["tauri", "gtk", "webkit2gtk", "wry"], "the agent runs without a desktop"),
+    ("larder-demo", &["tauri", "gtk", "webkit2gtk", "wry", "keyring", "rusqlite"], "a server needs no desktop"),
+    ("larder-desktop", &["rusqlite", "libsqlite3-sys", "keyring", "keyring-core", "oauth2", "openidconnect", "larder-agent", "larder-demo"],
+     "the window shows; it holds no token, key or database"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .current_dir(root())
+        .output()
+        .expect("cargo metadata");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn no_crate_reaches_through_a_wall() {
+    let metadata = metadata();
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let names: BTreeMap<String, String> =
+        metadata["packages"].as_array().unwrap().iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    // Normal dependencies alone: tests and build scripts may use what they need.
+    let edges: BTreeMap<String, Vec<String>> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| {
+            let normal = node["deps"].as_array().unwrap().iter().filter(|dependency| {
+                dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
+            });
+            (text(&node["id"]), normal.map(|dependency| text(&dependency["pkg"])).collect())
+        })
+        .collect();
+    for (package, forbidden, reason) in FORBIDDEN {
+        let id = names.iter().find(|(_, name)| name == package).map(|(id, _)| id.clone()).unwrap_or_else(|| panic!("no {package}"));
+        let (mut reached, mut next) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = next.pop() {
+            for dependency in &edges[&id] {
+                if reached.insert(dependency.clone()) {
+                    next.push(dependency.clone());
+                }
+            }
+        }
+        for id in reached {
+            assert!(!forbidden.contains(&names[&id].as_str()), "{package} depends on {}: {reason}", names[&id]);
+        }
+    }
+}
+
+#[test]
+fn core_reads_no_clock_and_touches_nothing() {
+    for entry in std::fs::read_dir(root().join("src-tauri/core/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        for word in ["std::fs", "std::net", "std::process", "std::env", "SystemTime", "Instant::now", "async fn", "unsafe"] {
+            assert!(!source.contains(word), "{} says {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_one_file_of_the_window_knows_tauri() {
+    fn walk(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&root().join("ui/src"), &mut files);
+    let knowing: Vec<_> = files
+        .iter()
+        .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("from \"@tauri-apps") || text.contains("from '@tauri-apps")))
+        .collect();
+    assert_eq!(knowing, [&root().join("ui/src/backend.ts")]);
+}
+
+#[test]
+fn the_scheme_is_one_constant() {
+    let conf: Value = serde_json::from_str(&std::fs::read_to_string(root().join("tauri.conf.json")).unwrap()).unwrap();
+    assert_eq!(conf["identifier"], larder_core::scheme::SCHEME);
+    assert_eq!(conf["plugins"]["deep-link"]["desktop"]["schemes"][0], larder_core::scheme::SCHEME);
+    assert!(larder_core::scheme::REDIRECT_URI.starts_with(larder_core::scheme::SCHEME));
+}
+
+#[test]
+fn the_window_may_do_nothing_but_its_own_commands_and_no_answer_of_theirs_holds_a_secret() {
+    let capability: Value =
+        serde_json::from_str(&std::fs::read_to_string(root().join("src-tauri/app/capabilities/main.json")).unwrap()).unwrap();
+    assert_eq!(capability["windows"], serde_json::json!(["main"]));
+    for permission in capability["permissions"].as_array().unwrap() {
+        let permission = permission.as_str().expect("a plain permission");
+        let own = permission.starts_with("allow-");
+        assert!(own || ["core:event:allow-listen", "core:event:allow-unlisten"].contains(&permission), "{permission}");
+    }
+    // What the window is told is made of these types, generated from Rust.
+    for entry in std::fs::read_dir(root().join("ui/src/generated")).unwrap() {
+        let path = entry.unwrap().path();
+        let types = std::fs::read_to_string(&path).unwrap().to_lowercase();
+        for word in ["access_token", "refresh_token", "id_token", "verifier", "client_secret", "data_key"] {
+            assert!(!types.contains(word), "{} tells the window about {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn lock_files_name_no_hosts_of_registries() {
+    let npm = std::fs::read_to_string(root().join("ui/package-lock.json")).unwrap();
+    assert!(!npm.contains("\"resolved\""));
+}

@@ -1,0 +1,41 @@
+//! What the promises are tested with: a private session with a real keychain, the real programs, a real server.
+
+pub mod larder;
+pub mod provider;
+pub mod session;
+
+pub use larder::{Events, Ran};
+pub use provider::Provider;
+pub use session::{Keyring, Session};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Nothing that a test waits for takes longer on a busy machine of two cores; past it, the test has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program of this workspace, built beside the tests.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let program = folder.join(name);
+    assert!(program.is_file(), "{} is missing: run `make build` first", program.display());
+    program
+}
+
+/// A file of tests/support.
+pub fn support(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name)
+}
+
+/// A child process that ends with its test, by its own id.
+#[derive(Debug)]
+pub struct Child(pub std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
