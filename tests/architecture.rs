@@ -7,16 +7,49 @@ use std::process::Command;
 
 /// Who must not depend on what, and why.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
-    ("larder-core", &["tokio", "reqwest", "rusqlite", "keyring", "keyring-core", "tauri", "getrandom", "rand", "uuid", "oauth2"],
-     "core decides: no IO, no async, no clock, no randomness, no tokens"),
-    ("larder-client", &["tokio", "reqwest", "rusqlite", "keyring", "keyring-core", "tauri", "gtk", "oauth2"],
-     "the client is small, for other people's programs too"),
-    ("larder-cli", &["tokio", "reqwest", "rusqlite", "libsqlite3-sys", "keyring", "keyring-core", "tauri", "gtk", "webkit2gtk", "oauth2", "rustls"],
-     "the command starts within milliseconds"),
+    (
+        "larder-core",
+        &["tokio", "reqwest", "rusqlite", "keyring", "keyring-core", "tauri", "getrandom", "rand", "uuid", "oauth2"],
+        "core decides: no IO, no async, no clock, no randomness, no tokens",
+    ),
+    (
+        "larder-client",
+        &["tokio", "reqwest", "rusqlite", "keyring", "keyring-core", "tauri", "gtk", "oauth2"],
+        "the client is small, for other people's programs too",
+    ),
+    (
+        "larder-cli",
+        &[
+            "tokio",
+            "reqwest",
+            "rusqlite",
+            "libsqlite3-sys",
+            "keyring",
+            "keyring-core",
+            "tauri",
+            "gtk",
+            "webkit2gtk",
+            "oauth2",
+            "rustls",
+        ],
+        "the command starts within milliseconds",
+    ),
     ("larder-agent", &["tauri", "gtk", "webkit2gtk", "wry"], "the agent runs without a desktop"),
     ("larder-demo", &["tauri", "gtk", "webkit2gtk", "wry", "keyring", "rusqlite"], "a server needs no desktop"),
-    ("larder-desktop", &["rusqlite", "libsqlite3-sys", "keyring", "keyring-core", "oauth2", "openidconnect", "larder-agent", "larder-demo"],
-     "the window shows; it holds no token, key or database"),
+    (
+        "larder-desktop",
+        &[
+            "rusqlite",
+            "libsqlite3-sys",
+            "keyring",
+            "keyring-core",
+            "oauth2",
+            "openidconnect",
+            "larder-agent",
+            "larder-demo",
+        ],
+        "the window shows; it holds no token, key or database",
+    ),
 ];
 
 fn root() -> &'static Path {
@@ -37,8 +70,12 @@ fn metadata() -> Value {
 fn no_crate_reaches_through_a_wall() {
     let metadata = metadata();
     let text = |value: &Value| value.as_str().expect("text").to_owned();
-    let names: BTreeMap<String, String> =
-        metadata["packages"].as_array().unwrap().iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    let names: BTreeMap<String, String> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
     // Normal dependencies alone: tests and build scripts may use what they need.
     let edges: BTreeMap<String, Vec<String>> = metadata["resolve"]["nodes"]
         .as_array()
@@ -52,7 +89,11 @@ fn no_crate_reaches_through_a_wall() {
         })
         .collect();
     for (package, forbidden, reason) in FORBIDDEN {
-        let id = names.iter().find(|(_, name)| name == package).map(|(id, _)| id.clone()).unwrap_or_else(|| panic!("no {package}"));
+        let id = names
+            .iter()
+            .find(|(_, name)| name == package)
+            .map(|(id, _)| id.clone())
+            .unwrap_or_else(|| panic!("no {package}"));
         let (mut reached, mut next) = (BTreeSet::new(), vec![id]);
         while let Some(id) = next.pop() {
             for dependency in &edges[&id] {
@@ -72,7 +113,9 @@ fn core_reads_no_clock_and_touches_nothing() {
     for entry in std::fs::read_dir(root().join("src-tauri/core/src")).unwrap() {
         let path = entry.unwrap().path();
         let source = std::fs::read_to_string(&path).unwrap();
-        for word in ["std::fs", "std::net", "std::process", "std::env", "SystemTime", "Instant::now", "async fn", "unsafe"] {
+        for word in
+            ["std::fs", "std::net", "std::process", "std::env", "SystemTime", "Instant::now", "async fn", "unsafe"]
+        {
             assert!(!source.contains(word), "{} says {word}", path.display());
         }
     }
@@ -90,7 +133,10 @@ fn only_one_file_of_the_window_knows_tauri() {
     walk(&root().join("ui/src"), &mut files);
     let knowing: Vec<_> = files
         .iter()
-        .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("from \"@tauri-apps") || text.contains("from '@tauri-apps")))
+        .filter(|path| {
+            std::fs::read_to_string(path)
+                .is_ok_and(|text| text.contains("from \"@tauri-apps") || text.contains("from '@tauri-apps"))
+        })
         .collect();
     assert_eq!(knowing, [&root().join("ui/src/backend.ts")]);
 }
@@ -106,7 +152,8 @@ fn the_scheme_is_one_constant() {
 #[test]
 fn the_window_may_do_nothing_but_its_own_commands_and_no_answer_of_theirs_holds_a_secret() {
     let capability: Value =
-        serde_json::from_str(&std::fs::read_to_string(root().join("src-tauri/app/capabilities/main.json")).unwrap()).unwrap();
+        serde_json::from_str(&std::fs::read_to_string(root().join("src-tauri/app/capabilities/main.json")).unwrap())
+            .unwrap();
     assert_eq!(capability["windows"], serde_json::json!(["main"]));
     for permission in capability["permissions"].as_array().unwrap() {
         let permission = permission.as_str().expect("a plain permission");

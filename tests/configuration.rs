@@ -31,7 +31,11 @@ fn a_malformed_providers_file_names_file_and_line_and_accounts_go_on() {
 #[test]
 fn an_unknown_key_names_its_line() {
     let session = Session::new();
-    write(&session, "providers.toml", "[provider.work]\nissuer = \"https://id.example\"\nclient_id = \"c\"\nscope = [\"openid\"]\n");
+    write(
+        &session,
+        "providers.toml",
+        "[provider.work]\nissuer = \"https://id.example\"\nclient_id = \"c\"\nscope = [\"openid\"]\n",
+    );
     let said = session.larder(&["sign-in", "work", "--no-browser"]).fails(8);
     assert!(said.contains("line 4") && said.contains("scope"), "{said}");
 }
@@ -39,7 +43,8 @@ fn an_unknown_key_names_its_line() {
 #[test]
 fn a_provider_without_an_issuer_or_with_plain_http_elsewhere_names_the_field() {
     let session = Session::new();
-    let said = session.larder(&["providers", "add", "work", "--issuer", "http://id.example", "--client-id", "c"]).fails(8);
+    let said =
+        session.larder(&["providers", "add", "work", "--issuer", "http://id.example", "--client-id", "c"]).fails(8);
     assert!(said.contains("issuer is http://id.example"), "{said}");
     let said = session.larder(&["providers", "add", "work", "--issuer", "id.example", "--client-id", "c"]).fails(8);
     assert!(said.contains("“work”, issuer"), "{said}");

@@ -71,9 +71,15 @@ fn after_the_commit_the_new_token_is_there() {
 
 #[test]
 fn a_sign_out_that_was_begun_is_finished_by_the_next_agent_from_every_point() {
-    for point in
-        ["mark-clearing.after", "clear.before", "clear.after", "delete-key.before", "delete-key.after", "close.before", "close.after"]
-    {
+    for point in [
+        "mark-clearing.after",
+        "clear.before",
+        "clear.after",
+        "delete-key.before",
+        "delete-key.after",
+        "close.before",
+        "close.after",
+    ] {
         let session = Session::new();
         let provider = Provider::start(&session, 600);
         session.add("work", &provider);

@@ -14,7 +14,11 @@ impl Prompts {
     fn watch(session: &Session) -> Self {
         let child = session
             .command("dbus-monitor")
-            .args(["--session", "interface='org.gnome.keyring.internal.Prompter'", "interface='org.freedesktop.Secret.Prompt'"])
+            .args([
+                "--session",
+                "interface='org.gnome.keyring.internal.Prompter'",
+                "interface='org.freedesktop.Secret.Prompt'",
+            ])
             .stdout(std::fs::File::create(session.home().join("prompts")).unwrap())
             .stderr(Stdio::null())
             .spawn()

@@ -127,7 +127,8 @@ fn a_client_that_the_provider_refuses_is_named_with_what_to_correct() {
     session.add("work", &provider);
     let url = session.larder(&["sign-in", "work", "--no-browser"]).ok();
     let redirect = session.browse(&url, "ada", "allow");
-    provider.behave(json!({ "endpoint": "token", "mode": "error", "error": "invalid_client", "status": 401, "times": 1 }));
+    provider
+        .behave(json!({ "endpoint": "token", "mode": "error", "error": "invalid_client", "status": 401, "times": 1 }));
     let said = session.larder_reads(&["callback"], &redirect).fails(8);
     assert!(said.contains("work does not accept this client (invalid_client") && said.contains("client_id"), "{said}");
 }

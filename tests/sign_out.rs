@@ -100,7 +100,8 @@ fn the_provider_is_told_after_everything_here_is_cleared() {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].as_str().unwrap().to_owned())
         .collect();
-    let place = |kind: &str| kinds.iter().position(|known| known == kind).unwrap_or_else(|| panic!("{kind}: {kinds:?}"));
+    let place =
+        |kind: &str| kinds.iter().position(|known| known == kind).unwrap_or_else(|| panic!("{kind}: {kinds:?}"));
     assert!(place("signed-out") < place("revoked"));
 }
 

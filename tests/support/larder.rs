@@ -59,7 +59,8 @@ impl Session {
     /// Writes the provider down under this name.
     pub fn add(&self, name: &str, provider: &Provider) {
         let scopes = ["openid", "profile", "email", "offline_access"];
-        let mut arguments = vec!["providers", "add", name, "--issuer", &provider.issuer, "--client-id", "larder-desktop"];
+        let mut arguments =
+            vec!["providers", "add", name, "--issuer", &provider.issuer, "--client-id", "larder-desktop"];
         scopes.iter().for_each(|scope| arguments.extend(["--scope", scope]));
         self.larder(&arguments).ok();
     }

@@ -4,7 +4,6 @@ pub mod larder;
 pub mod provider;
 pub mod session;
 
-pub use larder::{Events, Ran};
 pub use provider::Provider;
 pub use session::{Keyring, Session};
 

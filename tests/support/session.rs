@@ -143,17 +143,27 @@ impl Session {
     /// Locks the default collection, as a desktop does.
     pub fn lock_keyring(&self) {
         let collection = "['/org/freedesktop/secrets/collection/login']";
-        self.ran("gdbus", &[
-            "call", "--session", "-d", "org.freedesktop.secrets", "-o", "/org/freedesktop/secrets", "-m",
-            "org.freedesktop.Secret.Service.Lock", collection,
-        ]);
+        self.ran(
+            "gdbus",
+            &[
+                "call",
+                "--session",
+                "-d",
+                "org.freedesktop.secrets",
+                "-o",
+                "/org/freedesktop/secrets",
+                "-m",
+                "org.freedesktop.Secret.Service.Lock",
+                collection,
+            ],
+        );
         assert!(self.keyring_property("Locked").contains("true"), "the collection did not lock");
     }
 
-    /// Unlocks it, as a login does: through the daemon's own control socket, without any prompt.
+    /// Unlocks it, as a login does: without any prompt.
     pub fn unlock_keyring(&self) {
-        let mut command = self.command("gnome-keyring-daemon");
-        let mut child = command.arg("--unlock").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("gnome-keyring-daemon");
+        let mut command = self.command(support("unlock-keyring"));
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("tests/support/unlock-keyring");
         child.stdin.take().expect("piped").write_all(PASSWORD.as_bytes()).expect("the password");
         assert!(child.wait().expect("it ends").success());
         assert!(self.keyring_property("Locked").contains("false"), "the collection did not unlock");
@@ -163,8 +173,16 @@ impl Session {
         let output = self
             .command("gdbus")
             .args([
-                "call", "--session", "-d", "org.freedesktop.secrets", "-o", "/org/freedesktop/secrets/aliases/default",
-                "-m", "org.freedesktop.DBus.Properties.Get", "org.freedesktop.Secret.Collection", name,
+                "call",
+                "--session",
+                "-d",
+                "org.freedesktop.secrets",
+                "-o",
+                "/org/freedesktop/secrets/aliases/default",
+                "-m",
+                "org.freedesktop.DBus.Properties.Get",
+                "org.freedesktop.Secret.Collection",
+                name,
             ])
             .output()
             .expect("gdbus");
@@ -178,12 +196,13 @@ impl Session {
             .args(["search", "--all", "service", "dev.larder.desktop"])
             .output()
             .expect("secret-tool");
-        String::from_utf8_lossy(&output.stdout).matches("[/org/freedesktop/secrets/").count()
+        String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.starts_with("[/")).count()
     }
 
     /// Runs a command that must succeed, and returns what it printed.
     pub fn ran(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self.command(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let output =
+            self.command(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
         assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }

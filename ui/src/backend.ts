@@ -18,6 +18,8 @@ export interface Backend {
   onHouse(then: (house: HouseView) => void): Promise<Unlisten>;
   onPage(then: (page: PageName) => void): Promise<Unlisten>;
   events(): Promise<EventView[]>;
+  /** There is something to see: the window may be shown. */
+  ready(): Promise<void>;
 
   signIn(provider: ProviderName, account: AccountId | null): Promise<AttemptId>;
   cancelSignIn(attempt: AttemptId): Promise<void>;
@@ -37,6 +39,7 @@ export const tauri: Backend = {
   onHouse: (then) => listen<HouseView>("house", (event) => then(event.payload)),
   onPage: (then) => listen<PageName>("page", (event) => then(event.payload)),
   events: () => invoke("events"),
+  ready: () => invoke("ready"),
 
   signIn: (provider, account) => invoke("sign_in", { provider, account }),
   cancelSignIn: (attempt) => invoke("cancel_sign_in", { attempt }),

@@ -9,7 +9,9 @@ it("says that the agent cannot be reached, and tries again by a click", async ()
   backend.refusal = { code: "no-agent", path: "/run/agent.sock", detail: "not found" };
   const target = document.body.appendChild(document.createElement("div"));
   const larder = start(backend, target);
-  await fireEvent.click(await screen.findByRole("button", { name: "Try again" }));
+  const again = await screen.findByRole("button", { name: "Try again" });
+  expect(backend.shown).toBe(1);
+  await fireEvent.click(again);
   await larder;
   expect(screen.getByRole("heading", { name: "Accounts" })).toBeTruthy();
   expect(screen.queryByText(/does not answer/)).toBeNull();
@@ -27,5 +29,15 @@ it("loses no change that comes while it asks", async () => {
   const target = document.body.appendChild(document.createElement("div"));
   const larder = await start(backend, target);
   expect(larder.house.accounts.length).toBe(5);
+  target.remove();
+});
+
+it("asks to be shown once there is something to see", async () => {
+  const backend = new TestingBackend(fullHouse());
+  const target = document.body.appendChild(document.createElement("div"));
+  let seen = "";
+  backend.ready = async () => void (seen = target.textContent ?? "");
+  await start(backend, target);
+  expect(seen).toContain("community");
   target.remove();
 });

@@ -1,4 +1,4 @@
-import { mount, unmount } from "svelte";
+import { flushSync, mount, unmount } from "svelte";
 import App from "./App.svelte";
 import type { Backend } from "./backend";
 import { Larder } from "./model/larder.svelte";
@@ -13,6 +13,7 @@ export async function start(backend: Backend, target: HTMLElement): Promise<Lard
     try {
       const larder = await Larder.open(backend);
       mount(App, { target, props: { larder } });
+      show(backend);
       return larder;
     } catch (refused) {
       await new Promise<void>((again) => {
@@ -20,7 +21,14 @@ export async function start(backend: Backend, target: HTMLElement): Promise<Lard
           target,
           props: { problem: asProblem(refused), again: () => void unmount(page).then(again) },
         });
+        show(backend);
       });
     }
   }
+}
+
+/** At once and not in the next frame: a window that is not seen draws none. If this fails, it is shown all the same. */
+function show(backend: Backend): void {
+  flushSync();
+  backend.ready().catch(() => undefined);
 }

@@ -13,14 +13,17 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroize;
 
 /// The first message must come within this time, else the connection is one that somebody forgot.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections at once. Every one costs a descriptor; a machine full of scripts has dozens.
-const MOST_CONNECTIONS: usize = 512;
+pub const MOST_CONNECTIONS: usize = 512;
+
+/// When the agent ends, answers on their way have so long to go out.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A client that does not read what it asked for is let go after this time.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +37,18 @@ pub struct Serving {
     pub pushes: broadcast::Sender<Push>,
     /// The folder of the profile, for Hello.
     pub profile: String,
+    /// Turns true when the agent ends: nothing more is read, and what is to be answered still is.
+    pub closing: watch::Receiver<bool>,
+    /// One place a connection.
+    pub places: Arc<Semaphore>,
+}
+
+impl Serving {
+    /// Waits until every connection has had its answers, or has been given long enough.
+    pub async fn ended(&self) {
+        let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.places.acquire_many(all)).await;
+    }
 }
 
 /// Binds the socket. The profile's lock is held, so a socket that is there is a dead agent's.
@@ -52,10 +67,9 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// Serves connections for ever.
 pub async fn serve(listener: UnixListener, serving: Serving) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connection = 0;
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&serving.places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 connection += 1;
@@ -124,7 +138,13 @@ async fn answer_all(
         Some(Err(problem)) => return say(&lines, Line::Problem { id: 0, problem }).await,
         None => return Ok(()),
     }
-    while let Some(ask) = read(reader).await? {
+    let mut closing = serving.closing.clone();
+    loop {
+        let ask = tokio::select! {
+            ask = read(reader) => ask?,
+            _ = closing.wait_for(|closing| *closing) => return Ok(()),
+        };
+        let Some(ask) = ask else { return Ok(()) };
         let Ask { id, request } = match ask {
             Ok(ask) => ask,
             Err(problem) => {
@@ -135,7 +155,7 @@ async fn answer_all(
         if matches!(request, Request::Subscribe) {
             let pushes = serving.pushes.subscribe();
             say(&lines, Line::Answer { id, answer: Answer::Done }).await?;
-            tokio::spawn(push(pushes, serving.outbox.clone(), lines.clone()));
+            tokio::spawn(push(pushes, serving.clone(), lines.clone()));
             continue;
         }
         // Only a hand-out, and what changes configuration, depends on who asks: nothing else pays for the look-up.
@@ -163,7 +183,6 @@ async fn answer_all(
             let _ = say(&lines, line).await;
         });
     }
-    Ok(())
 }
 
 async fn say(lines: &mpsc::Sender<Line>, line: Line) -> io::Result<()> {
@@ -203,7 +222,8 @@ async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Line>) -> i
 }
 
 /// Passes pushes on. Who reads too slowly misses events, but never the view as it stands.
-async fn push(mut pushes: broadcast::Receiver<Push>, outbox: mpsc::Sender<Message>, lines: mpsc::Sender<Line>) {
+async fn push(mut pushes: broadcast::Receiver<Push>, serving: Serving, lines: mpsc::Sender<Line>) {
+    let Serving { outbox, mut closing, .. } = serving;
     if let Some(view) = view(&outbox).await {
         let _ = say(&lines, Line::Push { push: Push::View(view) }).await;
     }
@@ -211,6 +231,7 @@ async fn push(mut pushes: broadcast::Receiver<Push>, outbox: mpsc::Sender<Messag
         let push = tokio::select! {
             push = pushes.recv() => push,
             () = lines.closed() => return,
+            _ = closing.wait_for(|closing| *closing) => return,
         };
         let push = match push {
             Ok(push) => push,

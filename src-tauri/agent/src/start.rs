@@ -7,13 +7,13 @@ use crate::configuration::Configuration;
 use crate::database::Database;
 use crate::http::Http;
 use crate::perform::Hands;
-use crate::socket::{self, Serving};
+use crate::socket::{self, MOST_CONNECTIONS, Serving};
 use crate::{folders, grants, keychain};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 /// Messages to the loop that wait; past it, connections wait.
 const INBOX: usize = 1024;
@@ -28,8 +28,8 @@ const PUSHES: usize = 256;
 pub async fn run(profile: Profile) -> Result<(), Problem> {
     let socket_path = profile.socket()?;
     folders::prepare(&profile)?;
-    // Held until the process ends, however it ends; the system lets go of it then.
-    let _lock = take(&profile)?;
+    // However the process ends, the system lets go of it then.
+    let lock = take(&profile)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = Database::open(&profile.database())?;
     let audit = Audit::open(&profile.audit())?;
@@ -40,14 +40,20 @@ pub async fn run(profile: Profile) -> Result<(), Problem> {
     let configuration = Configuration::new(&profile);
     let agent = Agent::new(hands, audit, configuration, accounts, (outbox.clone(), inbox), pushes.clone());
     let listener = socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?;
-    let serving = Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string() };
-    let served = tokio::spawn(socket::serve(listener, serving));
+    let (close, closing) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let serving =
+        Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string(), closing, places };
+    let served = tokio::spawn(socket::serve(listener, serving.clone()));
     tokio::spawn(stop_on_signal(outbox));
     tracing::info!("serving {}", socket_path.display());
     agent.run().await;
     served.abort();
-    // Gone first, so that nobody waits for an agent that is about to end; the lock goes with the process.
+    // All is written. The next agent may begin before those who asked this one to go hear that it has.
     let _ = std::fs::remove_file(&socket_path);
+    drop(lock);
+    let _ = close.send(true);
+    serving.ended().await;
     Ok(())
 }
 

@@ -13,6 +13,8 @@ export class TestingBackend implements Backend {
   /** What the next command is refused with. */
   refusal: Problem | null = null;
   happened: EventView[] = [];
+  /** How often there was something to see. */
+  shown = 0;
   private houses = new Set<(house: HouseView) => void>();
   private pages = new Set<(page: PageName) => void>();
   private count = 0;
@@ -60,6 +62,7 @@ export class TestingBackend implements Backend {
     return () => void this.pages.delete(then);
   };
   events = async () => this.happened;
+  ready = async () => void ++this.shown;
 
   signIn = async (provider: string, account: string | null) => {
     await this.command("signIn", provider, account);
