@@ -1,5 +1,6 @@
 //! The walls between the crates, and what the project promises about its own files.
 
+use crate::support::files_below;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -110,8 +111,7 @@ fn no_crate_reaches_through_a_wall() {
 
 #[test]
 fn core_reads_no_clock_and_touches_nothing() {
-    for entry in std::fs::read_dir(root().join("src-tauri/core/src")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files_below(&root().join("src-tauri/core/src")) {
         let source = std::fs::read_to_string(&path).unwrap();
         for word in
             ["std::fs", "std::net", "std::process", "std::env", "SystemTime", "Instant::now", "async fn", "unsafe"]
@@ -123,14 +123,7 @@ fn core_reads_no_clock_and_touches_nothing() {
 
 #[test]
 fn only_one_file_of_the_window_knows_tauri() {
-    fn walk(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, found) } else { found.push(path) }
-        }
-    }
-    let mut files = Vec::new();
-    walk(&root().join("ui/src"), &mut files);
+    let files = files_below(&root().join("ui/src"));
     let knowing: Vec<_> = files
         .iter()
         .filter(|path| {

@@ -104,7 +104,8 @@ fn a_policy_that_cannot_be_read_hands_out_nothing() {
     session.sign_in("work", "ada");
     session.larder(&["token", "work"]).ok();
     write(&session, "policy.toml", "default = \"alow\"\n");
-    session.larder(&["token", "work"]).fails(5);
+    let said = session.larder(&["token", "work"]).fails(8);
+    assert!(said.contains("policy.toml, line 1"), "{said}");
     let said = session.larder(&["status"]);
     assert!(said.stdout.contains("policy.toml, line 1") || said.stderr.contains("policy.toml, line 1"), "{said:?}");
     write(&session, "policy.toml", "default = \"allow\"\n");

@@ -1,6 +1,6 @@
 //! Programs get tokens through the command: the answer alone on stdout, by the policy, and recorded.
 
-use crate::support::{Provider, Session};
+use crate::support::{Provider, Session, files_below, holds};
 use serde_json::Value;
 
 #[test]
@@ -57,21 +57,11 @@ fn no_token_lies_in_any_file_of_the_profile() {
     tokens.push(session.larder(&["token", "work"]).ok());
     session.stop_agent();
     let mut files = 0;
-    for entry in walk(&session.profile()) {
-        let content = std::fs::read(&entry).unwrap();
+    for entry in files_below(&session.profile()) {
         files += 1;
         for token in &tokens {
-            let found = content.windows(token.len()).any(|window| window == token.as_bytes());
-            assert!(!found, "{} holds a token", entry.display());
+            assert!(!holds(&entry, token.as_bytes()), "{} holds a token", entry.display());
         }
     }
     assert!(files >= 5, "database, audit, lock, log and configuration were searched");
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
-        .filter(|path| path.is_file())
-        .collect()
 }

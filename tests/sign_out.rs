@@ -1,6 +1,6 @@
 //! Signing out leaves nothing behind that opens, and tells the provider.
 
-use crate::support::{Provider, Session, program};
+use crate::support::{Provider, Session, files_below, holds, program};
 use std::path::Path;
 
 /// The sealed columns of the account's row.
@@ -10,16 +10,6 @@ fn sealed(database: &Path) -> Vec<Vec<u8>> {
         Ok([row.get::<_, Option<Vec<u8>>>(0)?, row.get(1)?, row.get(2)?])
     });
     row.expect("a row").into_iter().flatten().collect()
-}
-
-fn holds(file: &Path, bytes: &[u8]) -> bool {
-    std::fs::read(file).is_ok_and(|content| content.windows(bytes.len()).any(|window| window == bytes))
-}
-
-/// Every file below a folder.
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Takes a copy of database and log, signs out by `sign_out`, and checks that nothing is left that opens the copy.
@@ -34,7 +24,7 @@ pub fn leaves_nothing_that_opens(session: &Session, sign_out: impl FnOnce()) {
     assert_eq!(session.keychain_items(), 1);
     sign_out();
     assert_eq!(session.keychain_items(), 0, "the key's item is gone");
-    for file in files(&session.profile()) {
+    for file in files_below(&session.profile()) {
         for bytes in &sealed {
             assert!(!holds(&file, bytes), "{} still holds a sealed token", file.display());
         }
@@ -137,7 +127,7 @@ fn forgetting_removes_the_row_and_the_name() {
     session.larder(&["sign-out", "work", "--forget"]).ok();
     session.larder(&["token", "work"]).fails(2);
     session.stop_agent();
-    for file in files(&session.profile()) {
+    for file in files_below(&session.profile()) {
         assert!(!holds(&file, b"ada@example.com"), "{} still names the person", file.display());
     }
 }

@@ -1,13 +1,15 @@
 //! What the promises are tested with: a private session with a real keychain, the real programs, a real server.
 
+pub mod desktop;
 pub mod larder;
 pub mod provider;
 pub mod session;
 
+pub use desktop::Desktop;
 pub use provider::Provider;
 pub use session::{Keyring, Session};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Nothing that a test waits for takes longer on a busy machine of two cores; past it, the test has failed.
@@ -25,6 +27,18 @@ pub fn program(name: &str) -> PathBuf {
 /// A file of tests/support.
 pub fn support(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name)
+}
+
+/// Every file below a folder.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let below = entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] });
+    below.filter(|path| path.is_file()).collect()
+}
+
+/// Whether a file holds these bytes.
+pub fn holds(file: &Path, bytes: &[u8]) -> bool {
+    std::fs::read(file).is_ok_and(|content| content.windows(bytes.len()).any(|window| window == bytes))
 }
 
 /// A child process that ends with its test, by its own id.

@@ -2,11 +2,11 @@
 
 use crate::audit::Audit;
 use crate::configuration::Configuration;
-use crate::perform::{Hands, Performed, Task, keychain_state};
+use crate::perform::{Hands, Performed, Task, broke_off, keychain_state};
 use crate::program::{self, Program};
 use crate::sign_in::{self, Secrets};
 use crate::{discovery, grants, identity, token_endpoint};
-use larder_core::account::{Event, Session};
+use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// The longest sleep. A timer stops while the machine sleeps, and the wall clock can be set: what is due is looked at
 /// again at least this often, so nothing is late by more than this after either.
@@ -82,15 +83,17 @@ pub enum Message {
     Exchanged {
         /// Of which sign-in.
         attempt: AttemptId,
+        /// Where the tokens came from.
+        endpoints: Box<grants::Endpoints>,
         /// Who signed in, with the tokens.
-        result: Result<(identity::Who, grants::Tokens, larder_core::effect::Grant), Problem>,
+        result: Result<SignedIn, Problem>,
     },
     /// A sign-in is stored, or not.
     Stored {
         /// Which.
         attempt: AttemptId,
-        /// The generation.
-        result: Result<Generation, Problem>,
+        /// The account, and the generation that was written.
+        result: Result<(AccountId, Generation), Problem>,
     },
     /// The keychain was asked.
     Keychain(KeychainState),
@@ -117,6 +120,9 @@ pub enum Message {
     Stop,
 }
 
+/// Who signed in, with the tokens, and what was granted.
+type SignedIn = (identity::Who, grants::Tokens, larder_core::effect::Grant);
+
 /// Why an answer waits.
 struct Asker {
     reply: Reply,
@@ -141,6 +147,8 @@ pub struct Agent {
     inbox: mpsc::Receiver<Message>,
     outbox: mpsc::Sender<Message>,
     pushes: broadcast::Sender<Push>,
+    /// Effects under way; the agent ends after them.
+    tasks: JoinSet<()>,
 }
 
 impl Agent {
@@ -170,6 +178,7 @@ impl Agent {
             inbox,
             outbox,
             pushes,
+            tasks: JoinSet::new(),
         }
     }
 
@@ -210,6 +219,7 @@ impl Agent {
                     None => break,
                 },
                 () = sleep => self.happen(HouseEvent::Tick).await,
+                Some(_) = self.tasks.join_next() => {}
             }
         }
         self.audit.close().await;
@@ -220,8 +230,9 @@ impl Agent {
 
     fn nothing_in_flight(&self) -> bool {
         let account_rests = self.house.accounts.iter().all(|account| match &account.session {
-            Session::SignedIn { refresh } | Session::Undoable { refresh, .. } => !refresh.in_flight(),
-            Session::Clearing(_) => false,
+            // A token that is not on the disk yet is worth waiting for.
+            Session::SignedIn { refresh } => !refresh.in_flight() && !matches!(refresh, Refresh::Unsaved { .. }),
+            Session::Undoable { .. } | Session::Clearing(_) => false,
             _ => true,
         });
         let attempts_rest = self
@@ -229,7 +240,7 @@ impl Agent {
             .attempts
             .iter()
             .all(|attempt| !matches!(attempt.phase, Phase::Exchanging | Phase::Storing { .. }));
-        account_rests && attempts_rest && self.signing_out.is_empty()
+        account_rests && attempts_rest && self.signing_out.is_empty() && self.tasks.is_empty()
     }
 
     async fn receive(&mut self, message: Message) {
@@ -245,26 +256,32 @@ impl Agent {
                     if let Arrival::Revoked(result) = &arrival {
                         self.revocation_ended(&account, result);
                     }
+                    let closed = matches!(arrival, Arrival::Closed);
                     let event = Event::Arrived { generation, operation, arrival };
-                    self.happen(HouseEvent::Account { account, event }).await;
+                    self.happen(HouseEvent::Account { account: account.clone(), event }).await;
+                    if closed && self.house.find(account.as_str()).is_err() {
+                        self.audit.forget(account).await;
+                    }
                 }
             }
-            Message::Exchanged { attempt, result } => self.exchanged(attempt, result).await,
+            Message::Exchanged { attempt, endpoints, result } => self.exchanged(attempt, &endpoints, result).await,
             Message::Stored { attempt, result } => {
                 if let Err(problem) = &result
                     && let Some(state) = keychain_state(problem)
                 {
                     self.happen(HouseEvent::Keychain(state)).await;
-                } else if result.is_ok() {
+                } else if let Ok((account, _)) = &result {
+                    self.finished.insert(attempt.clone(), account.clone());
                     self.happen(HouseEvent::Keychain(KeychainState::Open)).await;
                 }
+                let result = result.map(|(_, generation)| generation);
                 self.happen(HouseEvent::Stored { attempt, result }).await;
             }
             Message::Keychain(state) => self.happen(HouseEvent::Keychain(state)).await,
             Message::SignedOut { account, revocation } => self.answer_signed_out(&account, revocation),
             Message::SignOutFailed { account, problem } => self.sign_out_failed(&account, &problem),
             Message::Doubt { account } => {
-                self.happen(HouseEvent::Account { account, event: Event::RefreshNow }).await;
+                self.happen(HouseEvent::Account { account, event: Event::RefreshSoon }).await;
             }
             Message::Stop => {}
         }
@@ -343,19 +360,31 @@ impl Agent {
         )
     }
 
-    fn act(&self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {
+    fn act(&mut self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {
         let known = self.house.accounts.iter().find(|known| known.id == account);
         let forget = known.is_some_and(|known| match known.session {
             Session::Clearing(clearing) => clearing.forget,
             _ => false,
         });
         let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();
-        let task = Task { account: account.clone(), provider, operation, forget, effect };
+        let task = Task { account: account.clone(), provider, operation, generation, forget, effect };
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
-        tokio::spawn(async move {
-            let performed = hands.perform(task).await;
+        let fallback = broke_off(&task.effect);
+        // The provider is told as well as can be; nobody waits for it longer than a moment.
+        let apart = matches!(task.effect, Effect::Revoke | Effect::RevokeLate);
+        let work = async move {
+            // Apart, so that an effect that panics is one that failed, and not an account that is stuck.
+            let performed = match tokio::spawn(async move { hands.perform(task).await }).await {
+                Ok(performed) => performed,
+                Err(_) => Performed { arrival: fallback, keychain: None },
+            };
             let _ = outbox.send(Message::Performed { account, generation, operation, performed }).await;
-        });
+        };
+        if apart {
+            tokio::spawn(work);
+        } else {
+            self.tasks.spawn(work);
+        }
     }
 }
 

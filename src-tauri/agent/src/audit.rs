@@ -24,6 +24,8 @@ enum Entry {
     Event(Box<EventView>),
     /// Whoever sent this waits until all before it is on the disk.
     Flush(oneshot::Sender<()>),
+    /// The name of this account is to go, from all before it too.
+    Forget(AccountId),
 }
 
 /// The record of what happened.
@@ -88,17 +90,11 @@ impl Audit {
     }
 
     /// Removes the name of a forgotten account; what happened to its random id stays.
-    ///
-    /// # Errors
-    /// [`Problem::DiskFull`] and its kin.
-    pub async fn forget(&self, account: AccountId) -> Result<(), Problem> {
+    pub async fn forget(&self, account: AccountId) {
+        if self.queue.send(Entry::Forget(account)).await.is_err() {
+            tracing::error!("the audit's writer ended");
+        }
         self.flush().await;
-        self.database
-            .transact(move |transaction| {
-                transaction.execute("UPDATE event SET label = NULL WHERE account = ?1", [account.as_str()])?;
-                Ok(())
-            })
-            .await
     }
 
     /// Writes what is left.
@@ -108,25 +104,50 @@ impl Audit {
 }
 
 async fn write(database: Database, mut entries: mpsc::Receiver<Entry>) {
+    // What could not be written yet, oldest first.
+    let mut backlog: Vec<EventView> = Vec::new();
     while let Some(first) = entries.recv().await {
-        let (mut group, mut waiting) = (Vec::new(), Vec::new());
+        let (mut waiting, mut forgotten) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         let until = tokio::time::Instant::now() + GROUP;
         while let Some(entry) = next {
             match entry {
-                Entry::Event(event) => group.push(*event),
+                Entry::Event(event) => backlog.push(*event),
                 Entry::Flush(done) => waiting.push(done),
+                Entry::Forget(account) => forgotten.push(account),
             }
             // Somebody who waits is not kept waiting for the group to fill.
-            if !waiting.is_empty() || group.len() >= QUEUE {
+            if !waiting.is_empty() || backlog.len() >= QUEUE {
                 break;
             }
             next = tokio::time::timeout_at(until, entries.recv()).await.ok().flatten();
         }
-        let written = database.transact(move |transaction| insert(transaction, &group)).await;
-        if let Err(problem) = written {
-            // Tokens go on being refreshed; the gap is said where it can be.
-            tracing::error!("the audit could not be written: {}", larder_core::words::sentence(&problem));
+        let group = backlog.clone();
+        let forget = !forgotten.is_empty();
+        let written = database
+            .transact(move |transaction| {
+                insert(transaction, &group)?;
+                for account in forgotten {
+                    // A problem's parameters name the account, too.
+                    transaction.execute(
+                        "UPDATE event SET label = NULL, problem = NULL WHERE account = ?1",
+                        [account.as_str()],
+                    )?;
+                }
+                Ok(())
+            })
+            .await;
+        match written {
+            Ok(()) => backlog.clear(),
+            Err(problem) => {
+                // Tokens go on being refreshed; the events are written with the next ones, as many as fit in memory.
+                tracing::error!("the audit could not be written: {}", larder_core::words::sentence(&problem));
+                let excess = backlog.len().saturating_sub(QUEUE);
+                backlog.drain(..excess);
+            }
+        }
+        if forget && let Err(problem) = database.truncate_log().await {
+            tracing::warn!("{}", larder_core::words::sentence(&problem));
         }
         for done in waiting {
             let _ = done.send(());

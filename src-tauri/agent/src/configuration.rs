@@ -71,20 +71,24 @@ impl Configuration {
     pub fn new(profile: &Profile) -> Self {
         Self {
             providers: Watched::new(profile.providers(), providers::read),
-            policy: Watched::new(profile.policy(), policy::read),
+            policy: {
+                // Once, at the start: a file that is missing later was taken away, and means no.
+                policy::ship(&profile.policy());
+                Watched::new(profile.policy(), policy::read)
+            },
             demo: None,
         }
     }
 
-    /// Reads again what changed. Returns the issuers whose definition did.
-    pub fn reload(&mut self) -> Vec<String> {
+    /// Reads again what changed. Returns the providers whose definition did.
+    pub fn reload(&mut self) -> Vec<ProviderName> {
         self.policy.reload();
         let Some(before) = self.providers.reload() else { return Vec::new() };
         let Some(after) = &self.providers.good else { return Vec::new() };
         after
             .iter()
             .filter(|(name, provider)| before.get(*name) != Some(provider))
-            .map(|(name, provider)| provider.view(name, false).issuer)
+            .map(|(name, _)| name.clone())
             .collect()
     }
 

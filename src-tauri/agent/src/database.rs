@@ -165,6 +165,8 @@ fn problem(path: &Path, error: &rusqlite::Error) -> Problem {
             | ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked,
         ) => Problem::DiskFull { file, detail },
+        // A mistake of ours: the file is as good as before.
+        Some(ErrorCode::ConstraintViolation) => Problem::Internal { detail },
         _ => Problem::DatabaseDamaged { file, detail },
     }
 }

@@ -9,6 +9,7 @@ use larder_core::problem::{Problem, Why};
 use larder_core::time::{BootTime, Moment, Now, WallTime};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use secrecy::{ExposeSecret, SecretString};
+use std::time::Duration;
 
 /// Where a grant's tokens come from, go to, and are revoked: as signed in with.
 #[derive(Clone, Debug)]
@@ -140,11 +141,8 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
         }
         // The house gives it an operation of this run. The tokens to revoke went with the run that began it.
         "clearing" => Session::Clearing(Clearing {
-            operation: Operation(0),
-            forget: row.get("forget")?,
-            revoke: false,
-            attempt: 0,
-            until: Some(now.plus(std::time::Duration::ZERO)),
+            until: Some(now.plus(Duration::ZERO)),
+            ..Clearing::new(Operation(0), row.get("forget")?, false)
         }),
         _ => Session::SignedOut,
     };
@@ -162,6 +160,8 @@ pub struct Opened {
     pub scope: String,
     /// When the access token ends.
     pub expires_at: Option<WallTime>,
+    /// How long it lived when it was new.
+    pub lifetime: Option<Duration>,
 }
 
 /// Why a grant could not be opened.
@@ -188,13 +188,14 @@ struct Sealed {
     token_type: Option<String>,
     scope: Option<String>,
     expires_at: Option<i64>,
+    lifetime: Option<u64>,
 }
 
 fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
     let row = connection
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
-               jwks_uri, generation, access_token, refresh_token, id_token, token_type, scope, expires_at
+               jwks_uri, generation, access_token, refresh_token, id_token, token_type, scope, expires_at, lifetime
              FROM account WHERE id = ?1",
             [account.as_str()],
             |row| {
@@ -215,6 +216,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                     token_type: row.get("token_type")?,
                     scope: row.get("scope")?,
                     expires_at: row.get("expires_at")?,
+                    lifetime: row.get("lifetime")?,
                 })
             },
         )
@@ -271,6 +273,7 @@ pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) 
         tokens,
         scope: sealed.scope.unwrap_or_default(),
         expires_at: sealed.expires_at.map(WallTime),
+        lifetime: sealed.lifetime.map(Duration::from_millis),
         endpoints: sealed.endpoints,
     })
 }
@@ -279,14 +282,25 @@ pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) 
 ///
 /// # Errors
 /// [`Problem::DiskFull`] and its kin: then nothing is sent.
-pub async fn journal(database: &Database, account: AccountId, hash: Digest, resumed: bool) -> Result<u32, Problem> {
+pub async fn journal(
+    database: &Database,
+    account: AccountId,
+    generation: Generation,
+    hash: Digest,
+    resumed: bool,
+) -> Result<u32, Problem> {
     database
         .transact(move |transaction| {
             Ok(transaction.query_row(
                 "UPDATE account SET in_flight = :hash,
                    in_flight_tries = CASE WHEN :resumed AND in_flight IS :hash THEN in_flight_tries + 1 ELSE 1 END
-                 WHERE id = :id RETURNING in_flight_tries",
-                named_params! { ":id": account.as_str(), ":hash": hash.as_str(), ":resumed": resumed },
+                 WHERE id = :id AND generation = :generation RETURNING in_flight_tries",
+                named_params! {
+                    ":id": account.as_str(),
+                    ":generation": generation.0,
+                    ":hash": hash.as_str(),
+                    ":resumed": resumed,
+                },
                 |row| row.get(0),
             )?)
         })
@@ -297,12 +311,12 @@ pub async fn journal(database: &Database, account: AccountId, hash: Digest, resu
 ///
 /// # Errors
 /// [`Problem::DiskFull`] and its kin.
-pub async fn unjournal(database: &Database, account: AccountId) -> Result<(), Problem> {
+pub async fn unjournal(database: &Database, account: AccountId, hash: Digest) -> Result<(), Problem> {
     database
         .transact(move |transaction| {
             transaction.execute(
-                "UPDATE account SET in_flight = NULL, in_flight_tries = 0 WHERE id = ?1",
-                [account.as_str()],
+                "UPDATE account SET in_flight = NULL, in_flight_tries = 0 WHERE id = ?1 AND in_flight = ?2",
+                [account.as_str(), hash.as_str()],
             )?;
             Ok(())
         })
@@ -382,11 +396,10 @@ pub async fn save_refresh(
             if before.generation.checked_add(1) != Some(generation.0) {
                 return Err(Failed::Because(Problem::Internal { detail: "the account changed meanwhile".to_owned() }));
             }
-            if tokens.id_token.is_none() {
-                tokens.id_token = before
-                    .open(&account, &key, "id_token", before.id_token.as_ref())
-                    .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
-            }
+            // The ID token that was checked at the sign-in stays: one that comes with a refresh was not.
+            tokens.id_token = before
+                .open(&account, &key, "id_token", before.id_token.as_ref())
+                .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
             write_tokens(transaction, &account, &key, generation, &tokens, &grant)
         })
         .await
@@ -446,13 +459,19 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
 ///
 /// # Errors
 /// [`Problem::DiskFull`] and its kin.
-pub async fn save_needs_sign_in(database: &Database, account: AccountId, why: Why) -> Result<(), Problem> {
+pub async fn save_needs_sign_in(
+    database: &Database,
+    account: AccountId,
+    generation: Generation,
+    why: Why,
+) -> Result<(), Problem> {
     let why = serde_json::to_value(why).ok().and_then(|why| why.as_str().map(str::to_owned));
     database
         .transact(move |transaction| {
             transaction.execute(
-                "UPDATE account SET session = 'needs-sign-in', why = ?2, in_flight = NULL, in_flight_tries = 0 WHERE id = ?1",
-                rusqlite::params![account.as_str(), why],
+                "UPDATE account SET session = 'needs-sign-in', why = ?2, in_flight = NULL, in_flight_tries = 0
+                 WHERE id = ?1 AND generation = ?3 AND session = 'signed-in'",
+                rusqlite::params![account.as_str(), why, generation.0],
             )?;
             Ok(())
         })

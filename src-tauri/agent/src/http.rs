@@ -21,6 +21,8 @@ const MOST_BODY: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    /// For this computer's own addresses, which no proxy has any business with.
+    direct: reqwest::Client,
 }
 
 /// An answer, read whole. Its Debug does not show the body, which may hold tokens.
@@ -41,6 +43,8 @@ pub struct Response {
 pub struct NoAnswer {
     /// Host and port.
     pub host: String,
+    /// Whether the request may have been received all the same.
+    pub sent: bool,
 }
 
 impl From<NoAnswer> for Problem {
@@ -55,15 +59,16 @@ impl Http {
     /// # Errors
     /// Where the TLS stack cannot be set up.
     pub fn new() -> Result<Self, Problem> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("Larder/", env!("CARGO_PKG_VERSION")))
-            // A redirected token request would carry the refresh token to wherever it points.
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_PATIENCE)
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|_| Problem::Internal { detail: "HTTPS cannot be set up".to_owned() })?;
-        Ok(Self { client })
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("Larder/", env!("CARGO_PKG_VERSION")))
+                // A redirected token request would carry the refresh token to wherever it points.
+                .redirect(Policy::none())
+                .connect_timeout(CONNECT_PATIENCE)
+                .timeout(PATIENCE)
+        };
+        let failed = |_| Problem::Internal { detail: "HTTPS cannot be set up".to_owned() };
+        Ok(Self { client: builder().build().map_err(failed)?, direct: builder().no_proxy().build().map_err(failed)? })
     }
 
     /// GET, with a bearer token where one is given.
@@ -71,7 +76,7 @@ impl Http {
     /// # Errors
     /// [`NoAnswer`].
     pub async fn get(&self, url: &Url, bearer: Option<&OnWire>) -> Result<Response, NoAnswer> {
-        let mut request = self.client.get(url.clone()).header("accept", "application/json");
+        let mut request = self.for_host(url).get(url.clone()).header("accept", "application/json");
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer.expose());
         }
@@ -84,7 +89,7 @@ impl Http {
     /// [`NoAnswer`].
     pub async fn post_form(&self, url: &Url, body: String) -> Result<Response, NoAnswer> {
         let request = self
-            .client
+            .for_host(url)
             .post(url.clone())
             .header("accept", "application/json")
             .header("content-type", "application/x-www-form-urlencoded")
@@ -92,9 +97,15 @@ impl Http {
         self.send(request, url).await
     }
 
+    fn for_host(&self, url: &Url) -> &reqwest::Client {
+        if is_loopback(url) { &self.direct } else { &self.client }
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, url: &Url) -> Result<Response, NoAnswer> {
-        let no_answer = || NoAnswer { host: host(url) };
-        let mut response = request.send().await.map_err(|_| no_answer())?;
+        let no_answer = || NoAnswer { host: host(url), sent: true };
+        // Only what failed to connect was certainly not received.
+        let mut response =
+            request.send().await.map_err(|error| NoAnswer { sent: !error.is_connect(), ..no_answer() })?;
         let mut body = zeroize::Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(|_| no_answer())? {
             if body.len() + chunk.len() > MOST_BODY {
@@ -133,15 +144,11 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Call {
         let (http, seen) = (self.http.clone(), Arc::clone(&self.seen));
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let url = Url::parse(&parts.uri.to_string()).map_err(|_| NoAnswer { host: String::new() })?;
-            let request = http.client.request(parts.method, url.clone()).headers(parts.headers).body(body);
+            let url = Url::parse(&parts.uri.to_string()).map_err(|_| NoAnswer { host: String::new(), sent: false })?;
+            let request = http.for_host(&url).request(parts.method, url.clone()).headers(parts.headers).body(body);
             let response = http.send(request, &url).await?;
             seen.note(&response);
-            let mut answer = oauth2::http::Response::new(response.body.to_vec());
-            *answer.status_mut() =
-                oauth2::http::StatusCode::from_u16(response.status).unwrap_or(oauth2::http::StatusCode::BAD_GATEWAY);
-            *answer.headers_mut() = response.headers;
-            Ok(answer)
+            Ok(crate::token_response::straighten(response))
         })
     }
 }
@@ -182,6 +189,16 @@ pub fn host(url: &Url) -> String {
     }
 }
 
+/// Whether a URL is this computer's own: the literal addresses, and the one name that the system keeps for them.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// Parses an endpoint: https, or http to this computer's own addresses, without a fragment or a user name.
 ///
 /// # Errors
@@ -193,15 +210,12 @@ pub fn endpoint(provider: &str, field: &str, text: &str) -> Result<Url, Problem>
         detail: detail.to_owned(),
     };
     let url = Url::parse(text).map_err(|_| bad("it is not a URL"))?;
-    let loopback = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => return Err(bad("it names no host")),
-    };
+    if url.host().is_none() {
+        return Err(bad("it names no host"));
+    }
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if is_loopback(&url) => {}
         "http" => return Err(Problem::NotLoopback { field: field.to_owned(), url: text.to_owned() }),
         _ => return Err(bad("it must be an https URL")),
     }

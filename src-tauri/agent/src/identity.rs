@@ -6,11 +6,27 @@ use crate::http::{Http, host};
 use crate::token_endpoint::plain;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
-use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet};
+use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, Nonce};
 use secrecy::ExposeSecret;
 use std::str::FromStr;
 use url::Url;
+
+/// Clocks differ: an ID token may have ended this long ago.
+const SKEW: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Signatures by a key that only the issuer has; none by a secret that is shared, and not "none".
+const ALGORITHMS: &[CoreJwsSigningAlgorithm] = &[
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 
 /// Who somebody is at a provider.
 #[derive(Clone, Debug)]
@@ -88,7 +104,10 @@ async fn from_id_token(
     let issuer = IssuerUrl::new(endpoints.issuer.clone()).map_err(|_| rejected("the issuer is no URL"))?;
     let now = clock.now().wall;
     let verifier = CoreIdTokenVerifier::new_public_client(ClientId::new(endpoints.client_id.clone()), issuer, keys)
-        .set_time_fn(move || chrono::DateTime::from_timestamp_millis(now.0).unwrap_or_default());
+        .set_allowed_algs(ALGORITHMS.iter().cloned())
+        .set_time_fn(move || {
+            chrono::DateTime::from_timestamp_millis(now.0 - SKEW.as_millis() as i64).unwrap_or_default()
+        });
     let text = tokens.id_token.as_ref().map_or("", |token| token.expose_secret());
     let token = CoreIdToken::from_str(text).map_err(|_| rejected("it is no JWT"))?;
     let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned())).map_err(|error| rejected(reason(&error)))?;

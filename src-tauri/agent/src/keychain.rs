@@ -8,7 +8,8 @@ use larder_core::names::AccountId;
 use larder_core::problem::Problem;
 use larder_core::scheme::KEYCHAIN_SERVICE;
 use larder_core::view::KeychainState;
-use std::sync::{Mutex, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -38,14 +39,27 @@ type Job = Box<dyn FnOnce(&mut dyn KeyStore) + Send>;
 /// The keychain, asked from anywhere.
 pub struct Keychain {
     make: Box<dyn Fn() -> Box<dyn KeyStore> + Send + Sync>,
-    worker: Mutex<Option<mpsc::Sender<Job>>>,
+    worker: Mutex<Option<Worker>>,
+    /// Threads that hang in a call which was given up.
+    hanging: Arc<AtomicUsize>,
     kind: &'static str,
 }
+
+/// The thread that calls the store.
+#[derive(Clone)]
+struct Worker {
+    id: u64,
+    jobs: mpsc::Sender<Job>,
+    given_up: Arc<AtomicBool>,
+}
+
+/// So many threads may hang at once; past it, calls fail at once instead of adding another one.
+const MOST_HANGING: usize = 2;
 
 impl Keychain {
     /// A keychain whose store is made by `make`, again after a call that never ended.
     pub fn new(kind: &'static str, make: impl Fn() -> Box<dyn KeyStore> + Send + Sync + 'static) -> Self {
-        Self { make: Box::new(make), worker: Mutex::new(None), kind }
+        Self { make: Box::new(make), worker: Mutex::new(None), hanging: Arc::default(), kind }
     }
 
     /// Which one, for people.
@@ -108,7 +122,18 @@ impl Keychain {
     /// # Errors
     /// [`Problem::KeychainLocked`] where its person said no, and its kin.
     pub async fn unlock(&self) -> Result<(), Problem> {
-        self.call(PROMPT_PATIENCE, |store| store.unlock()).await
+        // On a worker of its own: people take their time, and background work does not wait for them.
+        let mut store = (self.make)();
+        let (answer, answered) = oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = answer.send(store.unlock());
+        });
+        let seconds = u32::try_from(PROMPT_PATIENCE.as_secs()).unwrap_or_default();
+        match tokio::time::timeout(PROMPT_PATIENCE, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Problem::KeychainTrouble { detail: "it broke off".to_owned() }),
+            Err(_) => Err(Problem::KeychainTimeout { seconds }),
+        }
     }
 
     async fn call<T: Send + 'static>(
@@ -118,45 +143,73 @@ impl Keychain {
     ) -> Result<T, Problem> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |store| {
-            // Nobody may be waiting any more; then the answer is worth nothing.
-            let _ = answer.send(job(store));
+            // What nobody waits for any more must not be done late: a newer call may have done otherwise.
+            if !answer.is_closed() {
+                let _ = answer.send(job(store));
+            }
         });
-        let sender = self.worker();
-        sender.send(job).map_err(|_| Problem::KeychainTrouble { detail: "its thread ended".to_owned() })?;
+        let seconds = u32::try_from(patience.as_secs()).unwrap_or_default();
+        let Some(worker) = self.worker() else { return Err(Problem::KeychainTimeout { seconds }) };
+        if worker.jobs.send(job).is_err() {
+            self.drop_worker(&worker, false);
+            return Err(Problem::KeychainTrouble { detail: "its thread ended".to_owned() });
+        }
         match tokio::time::timeout(patience, answered).await {
             Ok(Ok(result)) => result,
             // The store panicked, or hangs: the next call gets a new one on a new thread.
             Ok(Err(_)) => {
-                self.drop_worker();
+                self.drop_worker(&worker, false);
                 Err(Problem::KeychainTrouble { detail: "it broke off".to_owned() })
             }
             Err(_) => {
-                self.drop_worker();
-                Err(Problem::KeychainTimeout { seconds: u32::try_from(patience.as_secs()).unwrap_or_default() })
+                self.drop_worker(&worker, true);
+                Err(Problem::KeychainTimeout { seconds })
             }
         }
     }
 
-    fn worker(&self) -> mpsc::Sender<Job> {
-        let mut worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(sender) = worker.as_ref() {
-            return sender.clone();
+    /// The worker, a new one where there is none; `None` while too many hang.
+    fn worker(&self) -> Option<Worker> {
+        let mut current = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = current.as_ref() {
+            return Some(worker.clone());
         }
-        let (sender, jobs) = mpsc::channel::<Job>();
-        let mut store = (self.make)();
+        if self.hanging.load(Ordering::SeqCst) >= MOST_HANGING {
+            return None;
+        }
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let id = NEXT_WORKER.fetch_add(1, Ordering::SeqCst);
+        let worker = Worker { id, jobs, given_up: Arc::clone(&given_up) };
+        let (mut store, hanging) = ((self.make)(), Arc::clone(&self.hanging));
         std::thread::spawn(move || {
-            for job in jobs {
-                job(store.as_mut());
+            for job in queue {
+                // A store that panics ends its thread; whoever waits hears that it broke off.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(store.as_mut()))).is_err() {
+                    break;
+                }
+            }
+            if given_up.load(Ordering::SeqCst) {
+                hanging.fetch_sub(1, Ordering::SeqCst);
             }
         });
-        *worker = Some(sender.clone());
-        sender
+        *current = Some(worker.clone());
+        Some(worker)
     }
 
-    fn drop_worker(&self) {
-        *self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    /// Gives a worker up: its thread has ended, or hangs until its call ends, if ever.
+    fn drop_worker(&self, worker: &Worker, hangs: bool) {
+        let mut current = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|current| current.id == worker.id) {
+            *current = None;
+        }
+        if hangs && !worker.given_up.swap(true, Ordering::SeqCst) {
+            self.hanging.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
+
+static NEXT_WORKER: AtomicU64 = AtomicU64::new(0);
 
 /// Runs `job` where the store is open, and says why not elsewhere: nothing may raise a prompt that nobody asked for.
 fn opened<T>(
@@ -210,6 +263,7 @@ mod os {
     use keyring_core::api::CredentialStoreApi;
     use secret_service::blocking::SecretService;
     use secret_service::{EncryptionType, Error};
+    use std::collections::HashMap;
     use std::sync::Arc;
     use zbus_secret_service_keyring_store::Store as SecretServiceStore;
 
@@ -222,7 +276,14 @@ mod os {
     }
 
     impl Store {
+        /// The store unlocks what it finds, and with it raises a prompt; so what is locked is not looked for.
         fn entry(&mut self, item: &str) -> Result<keyring::Entry, Problem> {
+            let service = SecretService::connect(EncryptionType::Plain).map_err(|_| Problem::KeychainAbsent)?;
+            let attributes = HashMap::from([("service", KEYCHAIN_SERVICE), ("username", item)]);
+            let found = service.search_items(attributes).map_err(|_| Problem::KeychainAbsent)?;
+            if !found.locked.is_empty() {
+                return Err(Problem::KeychainLocked);
+            }
             let store = match &self.store {
                 Some(store) => Arc::clone(store),
                 None => SecretServiceStore::new().map_err(|_| Problem::KeychainAbsent)?,
@@ -265,7 +326,12 @@ mod os {
                 Err(Error::NoResult) => service.create_collection("Login", "default"),
                 other => other,
             };
-            collection.and_then(|collection| collection.unlock()).map_err(|_| Problem::KeychainLocked)
+            collection.and_then(|collection| collection.unlock()).map_err(|_| Problem::KeychainLocked)?;
+            // Larder's items may lie in another collection than the one that is the default now.
+            let attributes = HashMap::from([("service", KEYCHAIN_SERVICE)]);
+            let found = service.search_items(attributes).map_err(|_| Problem::KeychainAbsent)?;
+            let locked: Vec<_> = found.locked.iter().collect();
+            if locked.is_empty() { Ok(()) } else { service.unlock_all(&locked).map_err(|_| Problem::KeychainLocked) }
         }
 
         fn get(&mut self, item: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {

@@ -21,3 +21,4 @@ pub mod sign_in;
 pub mod socket;
 pub mod start;
 pub mod token_endpoint;
+pub mod token_response;

@@ -40,7 +40,11 @@ fn start() -> Result<(), Problem> {
 /// A dump of this process would hold keys and tokens.
 fn no_core_dumps() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
+    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // A dump that is piped to a program does not heed the limit.
+    #[cfg(target_os = "linux")]
+    let limited = limited.and(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
+    if limited.is_err() {
         tracing::warn!("core dumps cannot be turned off");
     }
 }

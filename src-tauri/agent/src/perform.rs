@@ -14,6 +14,7 @@ use larder_core::problem::{Problem, Why};
 use larder_core::view::KeychainState;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// An interrupted refresh may begin so many times: once, and once more after a crash.
 const MOST_TRIES: u32 = 2;
@@ -38,6 +39,8 @@ struct Held {
     endpoints: Endpoints,
     /// What was read, to be sent or revoked.
     before: Tokens,
+    /// How long access tokens of this grant lived so far.
+    lifetime: Option<Duration>,
     /// What came, to be stored.
     after: Option<(Tokens, Grant)>,
 }
@@ -51,6 +54,8 @@ pub struct Task {
     pub provider: String,
     /// The operation.
     pub operation: Operation,
+    /// The account's generation when this was decided.
+    pub generation: Generation,
     /// Remove the row at the end of the sign-out.
     pub forget: bool,
     /// What to do.
@@ -115,7 +120,7 @@ impl Hands {
     }
 
     async fn act(&self, task: Task) -> Performed {
-        let Task { account, provider, operation, forget, effect } = task;
+        let Task { account, provider, operation, generation: decided_in, forget, effect } = task;
         let saved = |result: Result<(), Problem>, done: Arrival| match result {
             Ok(()) => done,
             Err(problem) => Arrival::NotSaved(problem),
@@ -123,10 +128,12 @@ impl Hands {
         let mut keychain = None;
         let arrival = match effect {
             Effect::Prepare { resumed } => {
-                let arrival = self.prepare(&account, operation, resumed).await;
+                // A key that is in memory says nothing about the keychain.
+                let asked = !lock(&self.keys).contains_key(&account);
+                let arrival = self.prepare(&account, operation, decided_in, resumed).await;
                 keychain = match &arrival {
                     Arrival::NotPrepared(Trouble::Passing(problem)) => keychain_state(problem),
-                    _ => Some(KeychainState::Open),
+                    _ => asked.then_some(KeychainState::Open),
                 };
                 Some(arrival)
             }
@@ -135,7 +142,7 @@ impl Hands {
                 Some(saved(self.save(&account, operation, generation).await, Arrival::Saved))
             }
             Effect::SaveNeedsSignIn { why } => {
-                let result = grants::save_needs_sign_in(&self.database, account, why).await;
+                let result = grants::save_needs_sign_in(&self.database, account, decided_in, why).await;
                 // It is in memory in any case; a restart would ask the provider once more, and learn it again.
                 if let Err(problem) = result {
                     tracing::warn!("{}", larder_core::words::sentence(&problem));
@@ -154,6 +161,8 @@ impl Hands {
                 lock(&self.keys).remove(&account);
                 match self.keychain.delete(&account).await {
                     Ok(()) => {
+                        // Whoever read it while it was being deleted has put it back.
+                        lock(&self.keys).remove(&account);
                         keychain = Some(KeychainState::Open);
                         Some(Arrival::KeyDeleted)
                     }
@@ -171,10 +180,13 @@ impl Hands {
                 self.revoke_late(operation).await;
                 None
             }
-            Effect::Discard => {
-                lock(&self.held).remove(&operation);
+            Effect::Discard { spent } => {
+                let held = lock(&self.held).remove(&operation);
+                let hash = held.and_then(|held| held.before.refresh_token.as_ref().map(token_digest));
                 // The journal's mark says that a token may be spent. It goes when the answer says that it is not.
-                if let Err(problem) = grants::unjournal(&self.database, account).await {
+                if let Some(hash) = hash.filter(|_| !spent)
+                    && let Err(problem) = grants::unjournal(&self.database, account, hash).await
+                {
                     tracing::warn!("{}", larder_core::words::sentence(&problem));
                 }
                 None
@@ -183,7 +195,13 @@ impl Hands {
         Performed { arrival, keychain }
     }
 
-    async fn prepare(&self, account: &AccountId, operation: Operation, resumed: bool) -> Arrival {
+    async fn prepare(
+        &self,
+        account: &AccountId,
+        operation: Operation,
+        generation: Generation,
+        resumed: bool,
+    ) -> Arrival {
         let not = Arrival::NotPrepared;
         let key = match self.key(account).await {
             Ok(Some(key)) => key,
@@ -199,12 +217,13 @@ impl Hands {
         let Some(refresh_token) = &before.refresh_token else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
         let hash = token_digest(refresh_token);
         // Writing the journal is the proof that the new token can be written, before the old one is spent.
-        match grants::journal(&self.database, account.clone(), hash.clone(), resumed).await {
+        match grants::journal(&self.database, account.clone(), generation, hash.clone(), resumed).await {
             Ok(tries) if tries > MOST_TRIES => return not(Trouble::Lasting(Why::Refused)),
             Ok(_) => {}
             Err(problem) => return not(Trouble::Passing(problem)),
         }
-        lock(&self.held).insert(operation, Held { endpoints: opened.endpoints, before, after: None });
+        lock(&self.held)
+            .insert(operation, Held { endpoints: opened.endpoints, before, lifetime: opened.lifetime, after: None });
         Arrival::Prepared { hash }
     }
 
@@ -214,10 +233,15 @@ impl Hands {
             return Arrival::Answered(Outcome::Transient {
                 problem: Problem::Internal { detail: format!("nothing to send for {account}") },
                 retry_after: None,
+                spent: false,
             });
         };
-        let ended =
+        let mut ended =
             token_endpoint::refresh(&self.http, self.clock.as_ref(), &held.endpoints, provider, &refresh_token).await;
+        if let Outcome::Tokens(grant) = &mut ended.outcome {
+            // A provider that says nothing this time means what it said before: else an ended token would pass for good.
+            grant.lifetime = grant.lifetime.or(held.lifetime);
+        }
         if let (Some(tokens), Outcome::Tokens(grant)) = (ended.tokens, &ended.outcome)
             && let Some(held) = lock(&self.held).get_mut(&operation)
         {
@@ -243,12 +267,13 @@ impl Hands {
         let Ok(Some(key)) = self.key(account).await else { return };
         let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key).await else { return };
         if let Some(before) = opened.tokens {
-            lock(&self.held).insert(operation, Held { endpoints: opened.endpoints, before, after: None });
+            lock(&self.held)
+                .insert(operation, Held { endpoints: opened.endpoints, before, lifetime: None, after: None });
         }
     }
 
     async fn revoke(&self, operation: Operation) -> Result<(), Option<Problem>> {
-        let Some(held) = lock(&self.held).remove(&operation) else { return Err(None) };
+        let Some(held) = lock(&self.held).remove(&operation) else { return Err(Some(Problem::KeychainLocked)) };
         self.revoke_tokens(&held.endpoints, &held.before).await
     }
 
@@ -276,15 +301,30 @@ impl Hands {
             None => (&tokens.access_token, "access_token"),
         };
         let mut last = Ok(());
-        // Three tries within a few seconds: a provider that is down longer is told by its own clock.
-        for wait in [0, 1, 3] {
-            tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+        // Within a quarter of an hour; a token that is lost after that ends by the provider's own clock.
+        for wait in [0, 1, 3, 10, 30, 60, 180, 600] {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
             last = token_endpoint::revoke(&self.http, endpoints, token, hint).await;
             if !matches!(&last, Err(problem) if problem.passes()) {
                 break;
             }
         }
         last.map_err(Some)
+    }
+}
+
+/// What an effect came to that broke off: as if it had failed.
+pub fn broke_off(effect: &Effect) -> Option<Arrival> {
+    let problem = Problem::Internal { detail: format!("{} broke off", name(effect)) };
+    match effect {
+        Effect::Prepare { .. } => Some(Arrival::NotPrepared(Trouble::Passing(problem))),
+        Effect::Send => Some(Arrival::Answered(Outcome::Transient { problem, retry_after: None, spent: true })),
+        Effect::Save { .. } | Effect::MarkClearing { .. } | Effect::Clear | Effect::Close { .. } => {
+            Some(Arrival::NotSaved(problem))
+        }
+        Effect::DeleteKey => Some(Arrival::KeyKept(problem)),
+        Effect::Revoke => Some(Arrival::Revoked(Err(Some(problem)))),
+        Effect::SaveNeedsSignIn { .. } | Effect::RevokeLate | Effect::Discard { .. } => None,
     }
 }
 
@@ -300,6 +340,6 @@ fn name(effect: &Effect) -> &'static str {
         Effect::Close { .. } => "close",
         Effect::Revoke => "revoke",
         Effect::RevokeLate => "revoke-late",
-        Effect::Discard => "discard",
+        Effect::Discard { .. } => "discard",
     }
 }

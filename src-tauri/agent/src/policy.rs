@@ -41,19 +41,21 @@ impl Policy {
     }
 }
 
-/// Reads the policy; writes the shipped one where there is none.
+/// Writes the shipped policy where there is none. Where that fails, reading it says why.
+pub fn ship(path: &Path) {
+    if !path.exists()
+        && let Err(problem) = crate::folders::replace(path, SHIPPED)
+    {
+        tracing::warn!("{}", larder_core::words::sentence(&problem));
+    }
+}
+
+/// Reads the policy.
 ///
 /// # Errors
-/// [`Problem::BadConfig`] with the line, [`Problem::DiskFull`].
+/// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Policy, Problem> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            crate::folders::replace(path, SHIPPED)?;
-            SHIPPED.to_owned()
-        }
-        Err(error) => return Err(unreadable(path, &error)),
-    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     parse(path, &text)
 }
 
@@ -102,6 +104,8 @@ mod tests {
     fn the_shipped_policy_allows_and_a_change_keeps_its_comments() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.toml");
+        assert!(read(&path).is_err());
+        ship(&path);
         assert_eq!(read(&path).unwrap(), Policy { default: Decision::Allow, rules: vec![] });
         change(&path, Some("/usr/bin/git"), None, Decision::Deny).unwrap();
         change(&path, None, None, Decision::Ask).unwrap();

@@ -37,11 +37,14 @@ pub fn behind(pid: i32) -> Option<Program> {
     let mut found = None;
     let mut next = pid;
     for _ in 0..DEEPEST {
-        let process = procfs::process::Process::new(next).ok()?;
-        let path = process.exe().ok()?;
-        let stat = process.stat().ok()?;
+        // What belongs to somebody else, such as the login that started it all, cannot be looked into.
+        let Ok(process) = procfs::process::Process::new(next) else { break };
+        let (Ok(path), Ok(stat)) = (process.exe(), process.stat()) else { break };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let program = Program { path: path.display().to_string(), process: Some((next, stat.starttime)) };
+        // The kernel marks an executable that was replaced, as an update does, while it runs.
+        let path_text = path.display().to_string();
+        let path_text = path_text.strip_suffix(" (deleted)").unwrap_or(&path_text).to_owned();
+        let program = Program { path: path_text, process: Some((next, stat.starttime)) };
         if !GO_BETWEENS.contains(&name) {
             return Some(program);
         }

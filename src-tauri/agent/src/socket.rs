@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use zeroize::Zeroize;
 
 /// The first message must come within this time, else the connection is one that somebody forgot.
@@ -21,6 +22,9 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections at once. Every one costs a descriptor; a machine full of scripts has dozens.
 pub const MOST_CONNECTIONS: usize = 512;
+
+/// Requests of one connection that wait for their answers at once.
+const MOST_OUTSTANDING: usize = 64;
 
 /// When the agent ends, answers on their way have so long to go out.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -108,8 +112,10 @@ async fn converse(stream: UnixStream, connection: u64, serving: Serving) -> io::
     };
     let _ = serving.outbox.send(Message::Gone { connection }).await;
     // What is on its way out still goes out.
-    let _ = tokio::time::timeout(WRITE_PATIENCE, &mut writing).await;
-    writing.abort();
+    if !writing.is_finished() {
+        let _ = tokio::time::timeout(WRITE_PATIENCE, &mut writing).await;
+        writing.abort();
+    }
     result
 }
 
@@ -139,6 +145,9 @@ async fn answer_all(
         None => return Ok(()),
     }
     let mut closing = serving.closing.clone();
+    // Ends with the conversation.
+    let mut pushing = JoinSet::new();
+    let outstanding = Arc::new(Semaphore::new(MOST_OUTSTANDING));
     loop {
         let ask = tokio::select! {
             ask = read(reader) => ask?,
@@ -155,7 +164,9 @@ async fn answer_all(
         if matches!(request, Request::Subscribe) {
             let pushes = serving.pushes.subscribe();
             say(&lines, Line::Answer { id, answer: Answer::Done }).await?;
-            tokio::spawn(push(pushes, serving.clone(), lines.clone()));
+            if pushing.is_empty() {
+                pushing.spawn(push(pushes, serving.clone(), lines.clone()));
+            }
             continue;
         }
         // Only a hand-out, and what changes configuration, depends on who asks: nothing else pays for the look-up.
@@ -168,6 +179,8 @@ async fn answer_all(
             }
             _ => None,
         };
+        // Who asks faster than it can be answered waits, and nobody else does.
+        let Ok(place) = Arc::clone(&outstanding).acquire_owned().await else { return Ok(()) };
         let (reply, answered) = oneshot::channel();
         let message = Message::Request { peer: Peer { connection, program }, request, reply };
         if serving.outbox.send(message).await.is_err() {
@@ -181,6 +194,7 @@ async fn answer_all(
                 Err(_) => Line::Problem { id, problem: Problem::Stopping },
             };
             let _ = say(&lines, line).await;
+            drop(place);
         });
     }
 }

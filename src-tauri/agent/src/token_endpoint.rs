@@ -145,7 +145,7 @@ fn ended(
         // A provider that answers an empty access token has answered nothing.
         #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
         Ok(answer) if answer.access_token().secret().is_empty() => {
-            Ended { outcome: not_oauth(endpoints, seen, sent), tokens: None }
+            Ended { outcome: not_oauth(endpoints, seen, sent, true), tokens: None }
         }
         Ok(answer) => granted(&answer, sent_token, sent),
         Err(error) => Ended { outcome: classify(error, endpoints, provider, seen, sent), tokens: None },
@@ -182,14 +182,15 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
     let (status, retry_after) = seen.last();
     let RequestTokenError::ServerResponse(response) = error else {
         if let RequestTokenError::Request(no_answer) = error {
-            return Outcome::Transient { problem: no_answer.into(), retry_after: None };
+            let spent = no_answer.sent;
+            return Outcome::Transient { problem: no_answer.into(), retry_after: None, spent };
         }
-        // Parse errors carry the raw body: it is dropped here, unread.
-        return not_oauth(endpoints, seen, sent);
+        // Parse errors carry the raw body: it is dropped here, unread. After a 200 the token may be spent.
+        return not_oauth(endpoints, seen, sent, status == 200);
     };
     // 408, 429 and 5xx are about the server, whatever their body says.
     if status == 429 || status == 408 || status >= 500 {
-        return not_oauth(endpoints, seen, sent);
+        return not_oauth(endpoints, seen, sent, false);
     }
     let detail = response.error_description().cloned().unwrap_or_default();
     let detail = plain(&detail);
@@ -210,18 +211,22 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
             "interaction_required" | "login_required" | "consent_required" | "account_selection_required" => {
                 Outcome::NeedsSignIn(Why::Interaction)
             }
+            // GitHub's word for invalid_grant.
+            "bad_refresh_token" => Outcome::NeedsSignIn(Why::Refused),
             "temporarily_unavailable" | "server_error" | "slow_down" => {
-                Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after }
+                Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after, spent: false }
             }
+            // A gateway's own words, not an authorization server's (RFC 6749 section 5.2: 400, and 401 for clients).
+            _ if status != 400 && status != 401 => not_oauth(endpoints, seen, sent, false),
             other => refused(other),
         },
         other => refused(other.as_ref()),
     }
 }
 
-fn not_oauth(endpoints: &Endpoints, seen: &Seen, sent: Now) -> Outcome {
+fn not_oauth(endpoints: &Endpoints, seen: &Seen, sent: Now, spent: bool) -> Outcome {
     let (status, retry_after) = seen.last();
-    Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after }
+    Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after, spent }
 }
 
 fn trouble(endpoints: &Endpoints, status: u16, retry_after: Option<Duration>, sent: Now) -> Problem {

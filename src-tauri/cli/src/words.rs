@@ -56,6 +56,9 @@ pub fn signed_out(account: &str, revocation: Revocation) -> String {
     let provider = match revocation {
         Revocation::Done => "the provider has ended the session too",
         Revocation::Pending => "the provider could not be told yet, Larder goes on trying",
+        Revocation::Failed => {
+            "the provider could not be told (the tokens did not open); end the session on its own pages"
+        }
         Revocation::NotOffered => "the provider offers no way to end the session there",
         Revocation::NotTried => "the provider was not told",
     };

@@ -52,7 +52,7 @@ const UNLOCK: Duration = Duration::from_secs(5 * 60);
 const HELLO: Duration = Duration::from_secs(10);
 
 /// How long an agent may take to make way: the refresh in flight is let finish, whose HTTP time-outs are shorter.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(45);
 
 /// The profile that the environment names: `LARDER_HOME`, else the platform's own folders.
 ///
@@ -66,7 +66,7 @@ pub fn profile() -> Result<Profile, Problem> {
 /// `false` if none was running.
 ///
 /// # Errors
-/// The agent's own, or [`Problem::NoAgent`] if it does not stop within 10 s.
+/// The agent's own, or [`Problem::NoAgent`] if it does not stop within 45 s.
 pub fn stop(profile: &Profile) -> Result<bool, Problem> {
     match start::find(profile)? {
         Some(connection) => {

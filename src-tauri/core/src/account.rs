@@ -1,5 +1,7 @@
 //! One account: how its session stands, and what follows when something happens to it.
 
+mod clearing;
+
 use crate::effect::{Arrival, Effect, Grant, Outcome, Trouble};
 use crate::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
 use crate::problem::{Problem, Why};
@@ -116,10 +118,19 @@ pub struct Clearing {
     pub forget: bool,
     /// Tell the provider.
     pub revoke: bool,
+    /// The key is gone already; only the files are left to be cleared.
+    pub key_gone: bool,
     /// What was tried in vain.
     pub attempt: u32,
     /// When to try again, after something failed.
     pub until: Option<Moment>,
+}
+
+impl Clearing {
+    /// A sign-out that begins.
+    pub fn new(operation: Operation, forget: bool, revoke: bool) -> Self {
+        Self { operation, forget, revoke, key_gone: false, attempt: 0, until: None }
+    }
 }
 
 /// How a refresh stands.
@@ -136,6 +147,8 @@ pub enum Refresh {
         operation: Operation,
         /// The try this is, from 0.
         attempt: u32,
+        /// Whether it follows a refresh that an earlier run of the agent did not finish.
+        resumed: bool,
     },
     /// An earlier run of the agent journaled a refresh and did not come back to say how it ended.
     Journaled {
@@ -170,6 +183,10 @@ pub enum Refresh {
         since: Now,
         /// The try that comes, from 1.
         attempt: u32,
+        /// Before this nobody brings it forward: the provider asked for the pause.
+        not_before: Option<Moment>,
+        /// Whether the refresh of an earlier run of the agent is still to be had its one more try.
+        resumed: bool,
         /// What was in the way.
         problem: Problem,
     },
@@ -177,6 +194,8 @@ pub enum Refresh {
     Blocked {
         /// What.
         fix: Problem,
+        /// Since when.
+        since: Now,
     },
 }
 
@@ -192,8 +211,12 @@ impl Refresh {
 pub enum Event {
     /// Time has passed, or something changed that is worth another look.
     Look,
-    /// A person or an asker wants a refresh now. `operation` is the next free one.
+    /// A person or an asker wants a refresh, and the budgets allow one now.
     RefreshNow,
+    /// A refresh is wanted as soon as the budgets allow one.
+    RefreshSoon,
+    /// The agent is about to end: what would wait does not.
+    Hurry,
     /// The keychain opens again.
     KeychainOpen,
     /// The configuration of its provider changed.
@@ -255,44 +278,52 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
         }
         Event::Look => look(&mut account, next, now, &mut decided),
         Event::RefreshNow => {
-            let resumed = matches!(account.session, Session::SignedIn { refresh: Refresh::Journaled { .. } });
             let ready = matches!(
                 &account.session,
                 Session::SignedIn {
-                    refresh: Refresh::Idle { .. } | Refresh::Waiting { .. } | Refresh::Journaled { .. }
+                    refresh: Refresh::Idle { .. }
+                        | Refresh::Waiting { .. }
+                        | Refresh::Journaled { .. }
+                        | Refresh::Blocked { .. }
                 }
             );
             if ready && account.refreshable {
-                open(&mut account, next, resumed, &mut decided);
+                open(&mut account, next, &mut decided);
             }
         }
-        Event::KeychainOpen => {
-            let waits_for_it = match &account.session {
-                Session::SignedIn { refresh: Refresh::Waiting { problem, .. } } => {
-                    problem.exit() == crate::problem::Exit::Keychain
-                }
-                _ => false,
-            };
-            if waits_for_it {
-                open(&mut account, next, false, &mut decided);
-            } else if let Session::ShredPending { clearing, .. } = account.session {
-                account.session = Session::Clearing(clearing);
-                decided.act(clearing.operation, Effect::DeleteKey);
+        Event::RefreshSoon if account.refreshable => match &mut account.session {
+            Session::SignedIn { refresh: Refresh::Idle { due } } => *due = Some(now.plus(Duration::ZERO)),
+            Session::SignedIn { refresh: Refresh::Waiting { until, not_before, .. } }
+                if not_before.is_none_or(|moment| moment.wait(now) <= 0) =>
+            {
+                *until = now.plus(Duration::ZERO);
             }
-        }
+            _ => {}
+        },
+        Event::RefreshSoon => {}
+        Event::Hurry => match &mut account.session {
+            Session::SignedIn { refresh: Refresh::Unsaved { until: until @ Some(_), .. } } => {
+                *until = Some(now.plus(Duration::ZERO));
+            }
+            Session::Undoable { until, .. } => *until = now.plus(Duration::ZERO),
+            _ => {}
+        },
+        Event::KeychainOpen => match &mut account.session {
+            Session::SignedIn { refresh: Refresh::Waiting { until, problem, .. } }
+                if problem.exit() == crate::problem::Exit::Keychain =>
+            {
+                *until = now.plus(Duration::ZERO);
+            }
+            Session::ShredPending { until, .. } => *until = now.plus(Duration::ZERO),
+            _ => {}
+        },
         Event::Corrected => {
             if let Session::SignedIn { refresh: refresh @ Refresh::Blocked { .. } } = &mut account.session {
                 *refresh = Refresh::Idle { due: Some(now.plus(Duration::ZERO)) };
             }
         }
         Event::SignOut { undoable, forget, revoke } => {
-            sign_out(
-                &mut account,
-                undoable,
-                Clearing { operation: next, forget, revoke, attempt: 0, until: None },
-                now,
-                &mut decided,
-            );
+            clearing::sign_out(&mut account, undoable, Clearing::new(next, forget, revoke), now, &mut decided);
         }
         Event::Undo => {
             if let Session::Undoable { refresh, .. } = &account.session {
@@ -344,21 +375,21 @@ pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
     Refresh::Idle { due }
 }
 
-fn open(account: &mut Account, operation: Operation, resumed: bool, decided: &mut Decided) {
-    let attempt = match &account.session {
-        Session::SignedIn { refresh: Refresh::Waiting { attempt, .. } } => *attempt,
-        _ => 0,
+fn open(account: &mut Account, operation: Operation, decided: &mut Decided) {
+    let (attempt, resumed) = match &account.session {
+        Session::SignedIn { refresh: Refresh::Waiting { attempt, resumed, .. } } => (*attempt, *resumed),
+        Session::SignedIn { refresh: Refresh::Journaled { .. } } => (0, true),
+        _ => (0, false),
     };
-    account.session = Session::SignedIn { refresh: Refresh::Opening { operation, attempt } };
+    account.session = Session::SignedIn { refresh: Refresh::Opening { operation, attempt, resumed } };
     decided.act(operation, Effect::Prepare { resumed });
 }
 
 fn look(account: &mut Account, next: Operation, now: Now, decided: &mut Decided) {
     let over = |moment: Moment| moment.wait(now) <= 0;
     if refresh_is_due(account, now) {
-        // An interrupted refresh has one more try, and at once: the provider may forgive a quick repetition.
-        let resumed = matches!(account.session, Session::SignedIn { refresh: Refresh::Journaled { .. } });
-        return open(account, next, resumed, decided);
+        // An interrupted refresh has its one more try at once: the provider may forgive a quick repetition.
+        return open(account, next, decided);
     }
     if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session
         && let Refresh::Unsaved { operation, until: until @ Some(_), .. } = refresh
@@ -371,17 +402,11 @@ fn look(account: &mut Account, next: Operation, now: Now, decided: &mut Decided)
         Session::SignedIn { refresh: Refresh::Idle { due: None } } if !account.refreshable => {
             let ended = account.access.is_none_or(|access| !access.good_for(0, now));
             if ended {
-                needs_sign_in(account, Why::NoRefreshToken, next, decided);
+                needs_sign_in(account, Why::NoRefreshToken, next, now, decided);
             }
         }
         Session::Undoable { until, .. } if over(*until) => {
-            sign_out(
-                account,
-                false,
-                Clearing { operation: next, forget: false, revoke: true, attempt: 0, until: None },
-                now,
-                decided,
-            );
+            clearing::sign_out(account, false, Clearing::new(next, false, true), now, decided);
         }
         Session::ShredPending { clearing, until } if over(*until) => {
             let clearing = *clearing;
@@ -397,33 +422,12 @@ fn look(account: &mut Account, next: Operation, now: Now, decided: &mut Decided)
     }
 }
 
-fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing, now: Now, decided: &mut Decided) {
-    match &account.session {
-        Session::Clearing(_) | Session::ShredPending { .. } => {}
-        Session::SignedOut if !clearing.forget => {}
-        Session::SignedIn { refresh } if undoable => {
-            account.session = Session::Undoable { until: now.plus(UNDO), refresh: refresh.clone() };
-        }
-        Session::SignedIn { refresh } | Session::Undoable { refresh, .. } => {
-            // Tokens that came and could not be written yet are given back, not kept.
-            if let Refresh::Unsaved { operation, .. } = refresh {
-                decided.act(*operation, Effect::RevokeLate);
-            }
-            clear(account, clearing, decided);
-        }
-        Session::SignedOut | Session::NeedsSignIn { .. } => clear(account, clearing, decided),
+fn needs_sign_in(account: &mut Account, why: Why, operation: Operation, now: Now, decided: &mut Decided) {
+    if let Session::Undoable { refresh, .. } = &mut account.session {
+        // The sign-out goes on. Where it is taken back, a refresh will learn it again.
+        *refresh = Refresh::Idle { due: Some(now.plus(Duration::ZERO)) };
+        return;
     }
-}
-
-fn clear(account: &mut Account, clearing: Clearing, decided: &mut Decided) {
-    account.generation = account.generation.next();
-    account.session = Session::Clearing(clearing);
-    account.access = None;
-    account.refreshable = false;
-    decided.act(clearing.operation, Effect::MarkClearing { generation: account.generation, revoke: clearing.revoke });
-}
-
-fn needs_sign_in(account: &mut Account, why: Why, operation: Operation, decided: &mut Decided) {
     account.session = Session::NeedsSignIn { why };
     decided.act(operation, Effect::SaveNeedsSignIn { why });
     let problem = Problem::SignInNeeded { account: account.identity.label.clone(), why };
@@ -437,9 +441,11 @@ fn late(account: &Account, operation: Operation, arrival: &Arrival, decided: &mu
         Arrival::Answered(Outcome::Tokens(_)) => {
             let gone =
                 matches!(account.session, Session::SignedOut | Session::Clearing(_) | Session::ShredPending { .. });
-            decided.act(operation, if gone { Effect::RevokeLate } else { Effect::Discard });
+            decided.act(operation, if gone { Effect::RevokeLate } else { Effect::Discard { spent: true } });
         }
-        Arrival::Prepared { .. } | Arrival::Answered(_) => decided.act(operation, Effect::Discard),
+        Arrival::Prepared { .. } | Arrival::Answered(_) | Arrival::NotSaved(_) => {
+            decided.act(operation, Effect::Discard { spent: true });
+        }
         _ => {}
     }
 }
@@ -454,11 +460,11 @@ fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: N
             return;
         }
         Arrival::Marked | Arrival::Cleared | Arrival::KeyDeleted | Arrival::KeyKept(_) | Arrival::Closed => {
-            clearing_arrived(account, operation, arrival, now, decided);
+            clearing::arrived(account, operation, arrival, now, decided);
             return;
         }
-        Arrival::NotSaved(problem) if matches!(account.session, Session::Clearing(_)) => {
-            clearing_failed(account, &problem, now, decided);
+        Arrival::NotSaved(_) if matches!(account.session, Session::Clearing(_)) => {
+            clearing::arrived(account, operation, arrival, now, decided);
             return;
         }
         _ => {}
@@ -466,24 +472,28 @@ fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: N
     let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }) = &mut account.session else {
         return;
     };
-    let retry = |attempt: u32, problem: Problem, after: Option<Duration>| Refresh::Waiting {
+    let retry = |attempt: u32, problem: Problem, after: Option<Duration>, resumed: bool| Refresh::Waiting {
         until: now.plus(schedule::retry(&account.id, account.generation, attempt + 1, &problem, after)),
         since: now,
         attempt: attempt + 1,
+        not_before: after.map(|after| now.plus(after.min(schedule::RETRY_AFTER_MOST))),
+        resumed,
         problem,
     };
     match (&mut *refresh, arrival) {
-        (Refresh::Opening { operation: ours, attempt }, Arrival::Prepared { .. }) if *ours == operation => {
+        (Refresh::Opening { operation: ours, attempt, .. }, Arrival::Prepared { .. }) if *ours == operation => {
             *refresh = Refresh::Sent { operation, attempt: *attempt };
             decided.act(operation, Effect::Send);
         }
-        (Refresh::Opening { operation: ours, attempt }, Arrival::NotPrepared(trouble)) if *ours == operation => {
+        (Refresh::Opening { operation: ours, attempt, resumed }, Arrival::NotPrepared(trouble))
+            if *ours == operation =>
+        {
             match trouble {
                 Trouble::Passing(problem) => {
                     decided.record(EventKind::RefreshFailed, Some(problem.clone()));
-                    *refresh = retry(*attempt, problem, None);
+                    *refresh = retry(*attempt, problem, None, *resumed);
                 }
-                Trouble::Lasting(why) => needs_sign_in(account, why, operation, decided),
+                Trouble::Lasting(why) => needs_sign_in(account, why, operation, now, decided),
             }
         }
         (Refresh::Sent { operation: ours, attempt }, Arrival::Answered(outcome)) if *ours == operation => match outcome
@@ -492,19 +502,19 @@ fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: N
                 *refresh = Refresh::Unsaved { operation, attempt: 0, grant, until: None, problem: None };
                 decided.act(operation, Effect::Save { generation: account.generation.next() });
             }
-            Outcome::Transient { problem, retry_after } => {
+            Outcome::Transient { problem, retry_after, spent } => {
                 decided.record(EventKind::RefreshFailed, Some(problem.clone()));
-                *refresh = retry(*attempt, problem, retry_after);
-                decided.act(operation, Effect::Discard);
+                *refresh = retry(*attempt, problem, retry_after, false);
+                decided.act(operation, Effect::Discard { spent });
             }
             Outcome::NeedsSignIn(why) => {
-                decided.act(operation, Effect::Discard);
-                needs_sign_in(account, why, operation, decided);
+                decided.act(operation, Effect::Discard { spent: false });
+                needs_sign_in(account, why, operation, now, decided);
             }
             Outcome::NeedsFix(fix) => {
                 decided.record(EventKind::RefreshFailed, Some(fix.clone()));
-                *refresh = Refresh::Blocked { fix };
-                decided.act(operation, Effect::Discard);
+                *refresh = Refresh::Blocked { fix, since: now };
+                decided.act(operation, Effect::Discard { spent: false });
             }
         },
         (Refresh::Unsaved { operation: ours, grant, .. }, Arrival::Saved) if *ours == operation => {
@@ -534,39 +544,5 @@ fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: N
             *last = Some(problem);
         }
         _ => {}
-    }
-}
-
-fn clearing_arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: Now, decided: &mut Decided) {
-    let Session::Clearing(clearing) = account.session else { return };
-    if clearing.operation != operation {
-        return;
-    }
-    match arrival {
-        Arrival::Marked => decided.act(operation, Effect::Clear),
-        Arrival::Cleared => decided.act(operation, Effect::DeleteKey),
-        Arrival::KeyDeleted => decided.act(operation, Effect::Close { forget: clearing.forget }),
-        Arrival::KeyKept(problem) => {
-            let attempt = clearing.attempt + 1;
-            let wait = schedule::retry(&account.id, account.generation, attempt, &problem, None);
-            account.session =
-                Session::ShredPending { clearing: Clearing { attempt, ..clearing }, until: now.plus(wait) };
-        }
-        Arrival::Closed => {
-            account.session = Session::SignedOut;
-            decided.forgotten = clearing.forget;
-            decided.record(EventKind::SignedOut, None);
-            decided.act(operation, if clearing.revoke { Effect::Revoke } else { Effect::Discard });
-        }
-        _ => {}
-    }
-}
-
-fn clearing_failed(account: &mut Account, problem: &Problem, now: Now, decided: &mut Decided) {
-    let wait = |attempt| schedule::retry(&account.id, account.generation, attempt, problem, None);
-    if let Session::Clearing(clearing) = &mut account.session {
-        clearing.attempt += 1;
-        clearing.until = Some(now.plus(wait(clearing.attempt)));
-        decided.record(EventKind::Unsaved, Some(problem.clone()));
     }
 }

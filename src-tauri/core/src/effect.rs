@@ -48,7 +48,10 @@ pub enum Effect {
     /// A token came for an account that is no longer signed in: revoke it, keep nothing.
     RevokeLate,
     /// Forget what this operation holds in memory.
-    Discard,
+    Discard {
+        /// Whether the provider may have taken the refresh token without our hearing of it: then the journal keeps its mark.
+        spent: bool,
+    },
 }
 
 /// What an effect came to.
@@ -101,6 +104,8 @@ pub enum Outcome {
         problem: Problem,
         /// What the provider asks for (`Retry-After`).
         retry_after: Option<Duration>,
+        /// Whether the provider may have taken the refresh token all the same: a time-out after sending, a broken answer.
+        spent: bool,
     },
     /// The session is over (`invalid_grant`), or wants its person.
     NeedsSignIn(Why),

@@ -2,8 +2,8 @@
 
 use crate::account::{self, Account, Decided, Event, Identity, Refresh, Session, step};
 use crate::attempt::{self, Attempt, Person, Phase, Redirected};
-use crate::effect::{Arrival, HouseEffect};
-use crate::names::{AccountId, AttemptId, Digest, Generation, Operation};
+use crate::effect::{Arrival, Effect, HouseEffect, Outcome};
+use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, ProviderName};
 use crate::problem::{Exit, Problem};
 use crate::schedule;
 use crate::time::{Moment, Now};
@@ -34,6 +34,7 @@ pub struct House {
     /// Making way, or about to sleep: nothing new is started.
     pub quiet: bool,
     used: VecDeque<Digest>,
+    parked: Vec<(AccountId, Event)>,
     pauses: HashMap<(String, String), Moment>,
     operations: u64,
 }
@@ -122,8 +123,8 @@ pub enum HouseEvent {
     },
     /// The provider's definition changed.
     Corrected {
-        /// Accounts with this issuer and client.
-        issuer: String,
+        /// Its name.
+        provider: ProviderName,
     },
 }
 
@@ -145,6 +146,7 @@ impl House {
             keychain: KeychainState::Unasked,
             quiet: false,
             used: VecDeque::new(),
+            parked: Vec::new(),
             pauses: HashMap::new(),
             operations,
         }
@@ -165,7 +167,7 @@ impl House {
     /// Milliseconds until something is to be looked at, if nothing happens before.
     pub fn wake(&self, now: Now) -> Option<i64> {
         // An account that may not start now is looked at when a place is free or a pause is over.
-        let accounts = self.accounts.iter().filter_map(|account| {
+        let accounts = self.accounts.iter().filter(|account| !self.storing(&account.id)).filter_map(|account| {
             if account::refresh_is_due(account, now) {
                 return self.may_start(account, now).then_some(0).or_else(|| self.pause_left(account, now));
             }
@@ -179,6 +181,11 @@ impl House {
     fn next_operation(&mut self) -> Operation {
         self.operations += 1;
         Operation(self.operations)
+    }
+
+    /// Whether a sign-in of this account is being written right now.
+    fn storing(&self, id: &AccountId) -> bool {
+        self.attempts.iter().any(|attempt| matches!(&attempt.phase, Phase::Storing { account, .. } if account == id))
     }
 
     fn budget(account: &Account) -> (String, String) {
@@ -209,6 +216,10 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
     let mut effects = Vec::new();
     match event {
         HouseEvent::Tick => {}
+        HouseEvent::Account { account, event: event @ Event::SignOut { .. } } if house.storing(&account) => {
+            // A sign-in of this account is being written. The sign-out follows it, so that it ends what was written too.
+            house.parked.push((account, event));
+        }
         HouseEvent::Account { account, event } => happen(&mut house, &account, event, now, &mut effects),
         HouseEvent::Ask(ask) => asked(&mut house, ask, &mut effects),
         HouseEvent::AskerGone { ask } => house.asks.retain(|waiting| waiting.id != ask),
@@ -219,9 +230,14 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
                 every(&mut house, |_| true, &Event::KeychainOpen, now, &mut effects);
             }
         }
-        HouseEvent::Quiet(quiet) => house.quiet = quiet,
-        HouseEvent::Corrected { issuer } => {
-            every(&mut house, |account| account.identity.issuer == issuer, &Event::Corrected, now, &mut effects);
+        HouseEvent::Quiet(quiet) => {
+            house.quiet = quiet;
+            if quiet {
+                every(&mut house, |_| true, &Event::Hurry, now, &mut effects);
+            }
+        }
+        HouseEvent::Corrected { provider } => {
+            every(&mut house, |account| account.identity.provider == provider, &Event::Corrected, now, &mut effects);
         }
         HouseEvent::AttemptStarted(attempt) => {
             effects.push(record(EventKind::SignInStarted, attempt.account.clone(), None));
@@ -234,10 +250,23 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         HouseEvent::Exchanged { attempt, result, fresh } => {
             exchanged(&mut house, &attempt, result, fresh, &mut effects);
         }
-        HouseEvent::Stored { attempt, result } => stored(&mut house, &attempt, result, now, &mut effects),
+        HouseEvent::Stored { attempt, result } => {
+            stored(&mut house, &attempt, result, now, &mut effects);
+            let parked = std::mem::take(&mut house.parked);
+            let (ready, parked) = parked.into_iter().partition(|(account, _)| !house.storing(account));
+            house.parked = parked;
+            let ready: Vec<(AccountId, Event)> = ready;
+            for (account, event) in ready {
+                happen(&mut house, &account, event, now, &mut effects);
+            }
+        }
         HouseEvent::AttemptDismissed { attempt } => {
-            house.attempts.retain(|known| known.id != attempt);
-            effects.push(HouseEffect::ForgetAttempt { attempt });
+            // One that is being written ends by itself in a moment; a half of it must not be left behind.
+            let over = |known: &Attempt| known.id == attempt && !matches!(known.phase, Phase::Storing { .. });
+            if house.attempts.iter().any(over) {
+                house.attempts.retain(|known| !over(known));
+                effects.push(HouseEffect::ForgetAttempt { attempt });
+            }
         }
     }
     look(&mut house, now, &mut effects);
@@ -259,11 +288,12 @@ fn every(house: &mut House, which: impl Fn(&Account) -> bool, event: &Event, now
 
 /// Lets `event` happen to one account, and keeps what follows for the others.
 fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &mut Vec<HouseEffect>) {
-    let Some(place) = house.accounts.iter().position(|account| account.id == *id) else { return };
+    let Some(place) = house.accounts.iter().position(|account| account.id == *id) else {
+        return forgotten(id, event, effects);
+    };
     // A provider that asks for a pause means the client, not one account.
     if let Event::Arrived {
-        arrival:
-            Arrival::Answered(crate::effect::Outcome::Transient { problem: Problem::RateLimited { .. }, retry_after }),
+        arrival: Arrival::Answered(Outcome::Transient { problem: Problem::RateLimited { .. }, retry_after, .. }),
         ..
     } = &event
     {
@@ -288,6 +318,17 @@ fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &m
     }
 }
 
+/// What comes for an account that is gone: tokens are given back, and nothing of it stays in memory.
+fn forgotten(id: &AccountId, event: Event, effects: &mut Vec<HouseEffect>) {
+    let Event::Arrived { generation, operation, arrival } = event else { return };
+    let effect = match arrival {
+        Arrival::Answered(Outcome::Tokens(_)) => Effect::RevokeLate,
+        Arrival::Prepared { .. } | Arrival::Answered(_) | Arrival::NotSaved(_) => Effect::Discard { spent: true },
+        _ => return,
+    };
+    effects.push(HouseEffect::Account { account: id.clone(), generation, operation, effect });
+}
+
 /// Gives every account a look whose time has come, as far as the budgets allow, and ends what is too old.
 fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
     house.pauses.retain(|_, until| until.wait(now) > 0);
@@ -299,7 +340,9 @@ fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
         .collect();
     for id in ids {
         let Some(account) = house.accounts.iter().find(|account| account.id == id) else { continue };
-        if !account::refresh_is_due(account, now) || house.may_start(account, now) {
+        // The timer of an undoable sign-out waits for a sign-in that is being written.
+        let start = !account::refresh_is_due(account, now) || house.may_start(account, now);
+        if start && !house.storing(&id) {
             happen(house, &id, Event::Look, now, effects);
         }
     }
@@ -380,7 +423,7 @@ pub fn trouble(account: &Account) -> Option<Problem> {
     match &account.session {
         Session::SignedIn { refresh } => match refresh {
             Refresh::Waiting { problem, .. } | Refresh::Unsaved { problem: Some(problem), .. } => Some(problem.clone()),
-            Refresh::Blocked { fix } => Some(fix.clone()),
+            Refresh::Blocked { fix, .. } => Some(fix.clone()),
             _ => None,
         },
         Session::NeedsSignIn { why } => Some(Problem::SignInNeeded { account: label(), why: *why }),
@@ -413,22 +456,29 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
         Want::Refresh { from } if account.generation > *from => return done(),
         Want::Refresh { .. } | Want::SignOut => {}
     }
+    // Whether this was asked after the last try ended, and that a while ago where it must rest.
+    let asked_after = |since: &Now, rest: bool| {
+        let rested = now.boot.0.saturating_sub(since.boot.0) >= crate::time::millis(schedule::ASKER_RETRY);
+        ask.since.boot > since.boot && (rested || !rest)
+    };
     match refresh {
-        Refresh::Blocked { fix } => refuse(fix.clone()),
+        // What was corrected at the provider is only known by trying; a person may, programs do not.
+        Refresh::Blocked { since, .. } if matches!(ask.want, Want::Refresh { .. }) && asked_after(since, true) => {
+            Verdict::Refresh
+        }
+        Refresh::Blocked { fix, .. } => refuse(fix.clone()),
         Refresh::Unsaved { until: Some(_), problem: Some(problem), .. } => refuse(problem.clone()),
         Refresh::Idle { .. } if !account.refreshable => refuse(Problem::SignInNeeded {
             account: account.identity.label.clone(),
             why: crate::problem::Why::NoRefreshToken,
         }),
         Refresh::Idle { .. } | Refresh::Journaled { .. } => Verdict::Refresh,
-        Refresh::Waiting { since, problem, .. } => {
-            // An asker brings a retry forward, but not within moments of the last one, and never against a
-            // provider that asked for a pause. What is on this machine can be looked at any time.
+        Refresh::Waiting { since, problem, not_before, .. } => {
+            // An asker brings a retry forward, but never against a provider that asked for a pause. What is on this
+            // machine can be looked at any time.
             let local = matches!(problem.exit(), Exit::Keychain | Exit::Disk);
-            let rested = now.boot.0.saturating_sub(since.boot.0) >= crate::time::millis(schedule::ASKER_RETRY);
-            let asked_before = ask.since.boot <= since.boot;
-            let paused = matches!(problem, Problem::RateLimited { .. });
-            if paused || asked_before || !(local || rested) { refuse(problem.clone()) } else { Verdict::Refresh }
+            let paused = not_before.is_some_and(|moment| moment.wait(now) > 0);
+            if paused || !asked_after(since, !local) { refuse(problem.clone()) } else { Verdict::Refresh }
         }
         Refresh::Opening { .. } | Refresh::Sent { .. } | Refresh::Unsaved { .. } => Verdict::Wait,
     }
@@ -503,11 +553,26 @@ fn exchanged(
         Err(problem) => return fail(&mut house.attempts[place], problem, effects),
     };
     let attempt = &house.attempts[place];
-    let known = house.accounts.iter().find(|account| {
-        account.identity.provider == attempt.provider
-            && account.identity.issuer == attempt.issuer
-            && account.identity.subject == person.subject
+    let same_person =
+        |provider: &ProviderName, subject: &str| *provider == attempt.provider && subject == person.subject;
+    // Two windows, one person: the first that is written wins. Revoking what the second got could end the first.
+    let twice = house.attempts.iter().any(|other| match &other.phase {
+        Phase::Storing { person, .. } => same_person(&other.provider, &person.subject),
+        _ => false,
     });
+    if twice {
+        return fail(&mut house.attempts[place], Problem::AttemptCancelled, effects);
+    }
+    let known =
+        house.accounts.iter().find(|account| same_person(&account.identity.provider, &account.identity.subject));
+    if let Some(known) =
+        known.filter(|known| known.identity.issuer != attempt.issuer && known.session != Session::SignedOut)
+    {
+        let problem =
+            Problem::OtherIssuer { account: known.identity.label.clone(), issuer: known.identity.issuer.clone() };
+        effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+        return fail(&mut house.attempts[place], problem, effects);
+    }
     let expected = attempt.account.as_ref().and_then(|id| house.accounts.iter().find(|account| account.id == *id));
     if let Some(expected) = expected
         && known.is_none_or(|known| known.id != expected.id)

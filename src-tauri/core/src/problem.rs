@@ -96,6 +96,8 @@ pub enum Problem {
     IdTokenRejected { provider: String, detail: String },
     /// Somebody else signed in than the account belongs to.
     OtherSubject { account: String },
+    /// The account was signed in at another issuer of the same provider.
+    OtherIssuer { account: String, issuer: String },
     /// The sign-in was not finished in time.
     AttemptExpired { minutes: u32 },
     /// The sign-in was cancelled here.
@@ -197,6 +199,7 @@ impl Problem {
             | P::AuthorizationFailed { .. }
             | P::IdTokenRejected { .. }
             | P::OtherSubject { .. }
+            | P::OtherIssuer { .. }
             | P::AttemptExpired { .. }
             | P::AttemptCancelled
             | P::Internal { .. } => Exit::Failed,

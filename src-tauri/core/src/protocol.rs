@@ -338,6 +338,8 @@ pub enum Revocation {
     Done,
     /// It is still being tried; the session here is gone in any case.
     Pending,
+    /// The tokens could not be opened, so the provider could not be told; its own pages can end the session.
+    Failed,
     /// The provider offers no revocation.
     NotOffered,
     /// It was not wanted, or there was nothing to revoke.

@@ -24,7 +24,7 @@ const RETRY_MOST: Duration = Duration::from_secs(30 * 60);
 const LOCAL_RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// `Retry-After` is honoured up to this; a provider that asks for more is asked once an hour.
-const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+pub const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
 
 /// Between two tries that askers bring forward.
 pub const ASKER_RETRY: Duration = Duration::from_secs(10);

@@ -68,7 +68,7 @@ impl Agent {
                 self.look_at_configuration().await;
                 let all: Vec<_> = self.house.accounts.iter().map(|account| account.id.clone()).collect();
                 for account in all {
-                    self.happen(HouseEvent::Account { account, event: Event::RefreshNow }).await;
+                    self.happen(HouseEvent::Account { account, event: Event::RefreshSoon }).await;
                 }
                 let _ = reply.send(Ok(Answer::Done));
             }
@@ -111,8 +111,8 @@ impl Agent {
 
     /// Reads configuration that changed on the disk; accounts that waited for a correction are tried again.
     pub(super) async fn look_at_configuration(&mut self) {
-        for issuer in self.configuration.reload() {
-            self.happen(HouseEvent::Corrected { issuer }).await;
+        for provider in self.configuration.reload() {
+            self.happen(HouseEvent::Corrected { provider }).await;
         }
     }
 
@@ -170,8 +170,15 @@ impl Agent {
                 let least = min_validity.map(Duration::from_secs);
                 self.ask(peer, known.id, Want::Token { least }, reply).await;
             }
-            // Nobody can be asked yet; and a policy that cannot be read allows nothing.
-            Ok(Decision::Ask | Decision::Deny) | Err(_) => {
+            // A policy that cannot be read allows nothing.
+            Err(problem) => {
+                let event =
+                    self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), self.hands.clock.now());
+                self.record(event).await;
+                let _ = reply.send(Err(problem));
+            }
+            // Nobody can be asked yet.
+            Ok(Decision::Ask | Decision::Deny) => {
                 let program = path.clone().unwrap_or_else(|| "an unknown program".to_owned());
                 let problem = Problem::Denied { program, account: known.identity.label.clone() };
                 let event =
@@ -256,9 +263,6 @@ impl Agent {
             let _ = reply.send(self.account_answer(&id));
             return;
         }
-        if forget && let Err(problem) = self.audit.forget(id.clone()).await {
-            tracing::warn!("{}", larder_core::words::sentence(&problem));
-        }
         // First whether it is signed out here; then what came of telling the provider.
         let (done, signed_out) = tokio::sync::oneshot::channel();
         self.signing_out.entry(id.clone()).or_insert_with(|| (label, Vec::new())).1.push(reply);
@@ -273,7 +277,8 @@ impl Agent {
                 }
                 Ok(Ok(_)) => Message::SignedOut { account: id, revocation: Revocation::NotTried },
                 Ok(Err(problem)) => Message::SignOutFailed { account: id, problem },
-                Err(_) => return,
+                // Whoever asked is gone; the entry goes too.
+                Err(_) => Message::SignedOut { account: id, revocation: Revocation::Pending },
             };
             let _ = outbox.send(message).await;
         });
@@ -283,6 +288,7 @@ impl Agent {
         let revocation = match result {
             Ok(()) => Revocation::Done,
             Err(None) => Revocation::NotOffered,
+            Err(Some(problem)) if problem.exit() == Exit::Keychain => Revocation::Failed,
             Err(Some(_)) => Revocation::Pending,
         };
         self.answer_signed_out(account, revocation);

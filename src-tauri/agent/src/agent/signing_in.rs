@@ -2,10 +2,10 @@
 
 use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, HouseEvent, Message, Outcome, Phase, Problem,
-    ProviderName, Reply, Secrets, attempt, callback_verdict, discovery, grants, identity, show, sign_in,
+    ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show, sign_in,
     token_endpoint,
 };
-use larder_core::names::{AccountId, Generation};
+use larder_core::names::AccountId;
 use larder_core::protocol::{OnWire, Push};
 use larder_core::view::RedirectKind;
 use std::collections::hash_map::Entry;
@@ -21,12 +21,6 @@ impl Agent {
         reply: Reply,
     ) {
         let prepared = (|| {
-            if self.house.attempts.iter().filter(|attempt| !matches!(attempt.phase, Phase::Failed { .. })).count()
-                >= attempt::MOST
-            {
-                let detail = format!("{} sign-ins wait already; finish or cancel one", attempt::MOST);
-                return Err(Problem::BadRequest { detail });
-            }
             let definition = self.configuration.provider(&provider)?;
             let account = account
                 .map(|id| {
@@ -69,6 +63,16 @@ impl Agent {
     pub(super) async fn begun(&mut self, result: Result<(Box<Attempt>, Box<Secrets>), Problem>, reply: Reply) {
         match result {
             Ok((attempt, secrets)) => {
+                // Failed ones that nobody has dismissed make room.
+                let failed = |attempt: &Attempt| matches!(attempt.phase, Phase::Failed { .. });
+                while self.house.attempts.len() >= attempt::MOST {
+                    let Some(oldest) = self.house.attempts.iter().find(|attempt| failed(attempt)) else {
+                        let _ = reply.send(Err(too_many()));
+                        return;
+                    };
+                    let attempt = oldest.id.clone();
+                    self.happen(HouseEvent::AttemptDismissed { attempt }).await;
+                }
                 let answer = Answer::SignIn {
                     attempt: attempt.id.clone(),
                     authorization_url: secrets.authorization_url.to_string(),
@@ -147,8 +151,8 @@ impl Agent {
                             Ok((who, tokens, grant))
                         }
                         Err(problem) => {
-                            // Nothing will be stored of them.
-                            hands.give_back(&endpoints, &tokens).await;
+                            // Nothing will be stored of them, and nobody waits for it.
+                            give_back(&hands, &endpoints, tokens);
                             Err(problem)
                         }
                     }
@@ -161,14 +165,15 @@ impl Agent {
                     detail: "the code was not accepted; sign in again".to_owned(),
                 }),
             };
-            let _ = outbox.send(Message::Exchanged { attempt: id, result }).await;
+            let _ = outbox.send(Message::Exchanged { attempt: id, endpoints: Box::new(endpoints), result }).await;
         });
     }
 
     pub(super) async fn exchanged(
         &mut self,
         attempt: AttemptId,
-        result: Result<(identity::Who, grants::Tokens, larder_core::effect::Grant), Problem>,
+        endpoints: &grants::Endpoints,
+        result: Result<SignedIn, Problem>,
     ) {
         let result = match result {
             Ok((who, tokens, grant)) => {
@@ -183,8 +188,11 @@ impl Agent {
                         secrets.get_mut().result = Some((who, tokens));
                         Ok(person)
                     }
-                    // Cancelled meanwhile, and its endpoints are gone with it.
-                    Entry::Vacant(_) => Err(Problem::AttemptCancelled),
+                    // Cancelled meanwhile.
+                    Entry::Vacant(_) => {
+                        give_back(&self.hands, endpoints, tokens);
+                        Err(Problem::AttemptCancelled)
+                    }
                 }
             }
             Err(problem) => Err(problem),
@@ -211,7 +219,6 @@ impl Agent {
             tokens,
             endpoints: secrets.endpoints.clone(),
         };
-        self.finished.insert(id.clone(), account.clone());
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let result = async {
@@ -230,7 +237,7 @@ impl Agent {
                 crate::failpoint::pass("store-key", "after");
                 let generation = grants::save_sign_in(&hands.database, sign_in, key).await?;
                 crate::failpoint::pass("store-row", "after");
-                Ok::<Generation, Problem>(generation)
+                Ok::<_, Problem>((account, generation))
             }
             .await;
             let _ = outbox.send(Message::Stored { attempt: id, result }).await;
@@ -240,8 +247,7 @@ impl Agent {
     pub(super) fn revoke_attempt(&mut self, id: &AttemptId) {
         let Some(secrets) = self.secrets.get_mut(id) else { return };
         let Some((_, tokens)) = secrets.result.take() else { return };
-        let (hands, endpoints) = (Arc::clone(&self.hands), secrets.endpoints.clone());
-        tokio::spawn(async move { hands.give_back(&endpoints, &tokens).await });
+        give_back(&self.hands, &secrets.endpoints, tokens);
     }
 
     /// Answers whoever waits for a sign-in that has ended.
@@ -279,4 +285,14 @@ impl Agent {
             None => Err(Problem::AttemptCancelled),
         }
     }
+}
+
+/// Tells the provider about tokens that nothing will be stored of, without keeping anybody waiting.
+fn give_back(hands: &Arc<super::Hands>, endpoints: &grants::Endpoints, tokens: grants::Tokens) {
+    let (hands, endpoints) = (Arc::clone(hands), endpoints.clone());
+    tokio::spawn(async move { hands.give_back(&endpoints, &tokens).await });
+}
+
+fn too_many() -> Problem {
+    Problem::BadRequest { detail: format!("{} sign-ins wait already; finish or cancel one", attempt::MOST) }
 }

@@ -1,0 +1,122 @@
+//! Token responses as servers really write them, straightened into what RFC 6749 section 5 says, before `oauth2` reads them.
+//!
+//! After a refresh a response that cannot be read is a session that is lost: the old token is spent and the new one is
+//! in it. So whatever can only be meant one way is read that way.
+
+use crate::http::Response;
+use oauth2::http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+/// The response for `oauth2`, with its odd but harmless parts straightened.
+pub fn straighten(response: Response) -> oauth2::HttpResponse {
+    let object: Option<Map<String, Value>> = serde_json::from_slice(&response.body).ok();
+    let mut status = response.status;
+    let mut headers = response.headers;
+    let body = match object {
+        Some(mut object) => {
+            // Some answer errors with 200 (GitHub), some say `ok: false` beside them (Slack).
+            if status == 200 && object.contains_key("error") && !object.contains_key("access_token") {
+                status = 400;
+            }
+            if status == 200 {
+                straighten_grant(&mut object);
+            }
+            headers.insert("content-type", HeaderValue::from_static("application/json"));
+            serde_json::to_vec(&object).unwrap_or_default()
+        }
+        None => response.body.to_vec(),
+    };
+    let mut answer = oauth2::http::Response::new(body);
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *answer.headers_mut() = headers;
+    answer
+}
+
+fn straighten_grant(object: &mut Map<String, Value>) {
+    match object.get("expires_in").and_then(seconds) {
+        Some(seconds) => object.insert("expires_in".to_owned(), seconds.into()),
+        // Zero, negative, or no number: it says nothing about the lifetime.
+        None => object.remove("expires_in"),
+    };
+    object.entry("token_type").or_insert_with(|| "Bearer".into());
+    if let Some(Value::Array(scopes)) = object.get("scope") {
+        let scopes: Vec<&str> = scopes.iter().filter_map(Value::as_str).collect();
+        let scopes = scopes.join(" ");
+        object.insert("scope".to_owned(), scopes.into());
+    }
+    for optional in ["refresh_token", "id_token", "scope"] {
+        if !object.get(optional).is_none_or(Value::is_string) {
+            object.remove(optional);
+        }
+    }
+}
+
+/// A positive number of whole seconds, however it is written; what is beyond ten years is taken for ten.
+fn seconds(value: &Value) -> Option<u64> {
+    const TEN_YEARS: f64 = 10.0 * 366.0 * 86_400.0;
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse::<f64>().ok()?,
+        _ => return None,
+    };
+    // A float between one and ten years' seconds fits.
+    (number >= 1.0).then(|| number.min(TEN_YEARS) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn straightened(status: u16, body: &Value) -> (u16, Value) {
+        let response = Response {
+            status,
+            retry_after: None,
+            headers: reqwest::header::HeaderMap::new(),
+            body: body.to_string().into_bytes().into(),
+        };
+        let answer = straighten(response);
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    }
+
+    #[test]
+    fn a_lifetime_is_read_however_it_is_written() {
+        let lifetime = |value: Value| {
+            straightened(200, &json!({ "access_token": "a", "expires_in": value })).1["expires_in"].clone()
+        };
+        for (written, read) in [(json!(3600), json!(3600)), (json!("3600"), json!(3600)), (json!(3600.0), json!(3600))]
+        {
+            assert_eq!(lifetime(written), read);
+        }
+        for nothing in [json!(0), json!(-1), json!("soon"), json!({}), json!(null)] {
+            assert_eq!(lifetime(nothing.clone()), Value::Null, "{nothing}");
+        }
+        assert_eq!(lifetime(json!(1e300)), json!(316_224_000));
+        assert_eq!(lifetime(json!(u64::MAX)), json!(316_224_000));
+    }
+
+    #[test]
+    fn an_error_in_a_200_is_an_error() {
+        assert_eq!(straightened(200, &json!({ "error": "bad_refresh_token" })).0, 400);
+        assert_eq!(straightened(200, &json!({ "ok": false, "error": "invalid_code" })).0, 400);
+        assert_eq!(straightened(200, &json!({ "access_token": "a", "error": "" })).0, 200);
+    }
+
+    #[test]
+    fn odd_but_harmless_parts_are_straightened() {
+        let body = json!({ "access_token": "a", "scope": ["b", "c"], "refresh_token": null, "id_token": 7 });
+        let (_, answer) = straightened(200, &body);
+        assert_eq!(answer, json!({ "access_token": "a", "scope": "b c", "token_type": "Bearer" }));
+    }
+
+    #[test]
+    fn what_is_no_json_stays_as_it_is() {
+        let response = Response {
+            status: 200,
+            retry_after: None,
+            headers: reqwest::header::HeaderMap::new(),
+            body: b"<html>".to_vec().into(),
+        };
+        assert_eq!(straighten(response).body(), b"<html>");
+    }
+}
