@@ -1,0 +1,64 @@
+# The one list of what can be done. `make` alone prints it.
+
+# One feature set for everything, so that each thing is built once.
+W := --workspace --features custom-protocol
+UI := ui/node_modules/.stamp
+UI_SOURCES := $(shell find ui/src ui/index.html ui/vite.config.ts src-tauri/core/messages -type f 2>/dev/null)
+
+help:
+	@printf '%s\n' \
+	  'make run     installs what is missing, builds, and opens the window with a demonstration provider' \
+	  'make demo    plays the whole story without a screen; pictures in target/demo/' \
+	  'make test    every test' \
+	  'make check   formatting, lints, licences, types' \
+	  'make build   builds everything, for this machine' \
+	  'make clean   removes what was built'
+
+run: packages
+	@if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ "$$(uname -s)" != Darwin ]; then \
+	  echo 'larder: there is no display here, so no window can open; playing the story without a screen instead.'; \
+	  $(MAKE) --no-print-directory demo; \
+	else \
+	  $(MAKE) --no-print-directory build && target/debug/larder-desktop --demo; \
+	fi
+
+demo: test-packages build
+	cargo test $(W) --test demo
+
+test: test-packages build
+	cd ui && npm test
+	cargo test $(W) --doc
+	cargo test $(W) --lib --bins --tests
+
+check: packages ui/dist/index.html
+	cargo fmt --all --check
+	cargo clippy $(W) --all-targets -- -D warnings
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny --version '^0.20'
+	cargo deny --log-level error check bans licenses sources
+	cd ui && npm run check && npm run format:check
+	cargo test $(W) --lib -p larder-core export_bindings
+	git diff --exit-code -- ui/src/generated
+	cargo test $(W) --test main architecture
+
+build: ui/dist/index.html
+	cargo build $(W)
+
+packages:
+	@.ci/packages
+
+test-packages:
+	@.ci/packages tests
+
+# npm ci is slow and deletes what is there, so it runs only when the lock file is newer.
+$(UI): ui/package-lock.json
+	cd ui && npm ci
+	@touch $@
+
+ui/dist/index.html: $(UI) $(UI_SOURCES)
+	cd ui && npm run build
+
+clean:
+	cargo clean
+	rm -rf ui/dist ui/node_modules
+
+.PHONY: help run demo test check build packages test-packages clean
