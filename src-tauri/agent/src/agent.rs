@@ -83,8 +83,6 @@ pub enum Message {
     Exchanged {
         /// Of which sign-in.
         attempt: AttemptId,
-        /// Where the tokens came from.
-        endpoints: Box<grants::Endpoints>,
         /// Who signed in, with the tokens.
         result: Result<SignedIn, Problem>,
     },
@@ -264,7 +262,7 @@ impl Agent {
                     }
                 }
             }
-            Message::Exchanged { attempt, endpoints, result } => self.exchanged(attempt, &endpoints, result).await,
+            Message::Exchanged { attempt, result } => self.exchanged(attempt, result).await,
             Message::Stored { attempt, result } => {
                 if let Err(problem) = &result
                     && let Some(state) = keychain_state(problem)
@@ -362,7 +360,7 @@ impl Agent {
 
     fn act(&mut self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {
         let known = self.house.accounts.iter().find(|known| known.id == account);
-        let forget = known.is_some_and(|known| match known.session {
+        let forget = known.is_some_and(|known| match &known.session {
             Session::Clearing(clearing) => clearing.forget,
             _ => false,
         });

@@ -140,10 +140,12 @@ fn become_app(
             commands::ready,
         ])
         .on_menu_event(|app, event| shell::click(app, event.id().as_ref()))
-        .on_window_event(|window, event| {
-            if matches!(event, WindowEvent::Destroyed) {
-                window::closed(window.app_handle());
-            }
+        .on_window_event(|window, event| match event {
+            // The toolkit keeps a bar by its window's address, which the next window may get: it would have none.
+            #[cfg(target_os = "linux")]
+            WindowEvent::CloseRequested { .. } => drop(window.remove_menu()),
+            WindowEvent::Destroyed => window::closed(window.app_handle()),
+            _ => {}
         })
         .setup(move |app| {
             let app = app.handle();

@@ -72,7 +72,15 @@ impl Access {
 
     /// Whether it is good for at least this many milliseconds more.
     pub fn good_for(&self, least: i64, now: Now) -> bool {
-        self.expires.is_none_or(|expires| expires.left(now) >= least)
+        self.expires.is_none_or(|expires| {
+            let left = expires.left(now);
+            left >= least && !self.impossible(left)
+        })
+    }
+
+    /// No token has more life left than it had when it was new: then the wall clock is behind, and says nothing.
+    fn impossible(&self, left: i64) -> bool {
+        self.lifetime.is_some_and(|lifetime| left > lifetime)
     }
 }
 
@@ -97,6 +105,10 @@ pub enum Session {
         until: Moment,
         /// A refresh in flight goes on, so that an undone sign-out has lost nothing; no new one starts.
         refresh: Refresh,
+        /// Remove the row as well.
+        forget: bool,
+        /// Tell the provider.
+        revoke: bool,
     },
     /// The sign-out is being carried out; a restart finishes it.
     Clearing(Clearing),
@@ -110,7 +122,7 @@ pub enum Session {
 }
 
 /// A sign-out under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clearing {
     /// Its operation; tokens to revoke are kept in memory under it.
     pub operation: Operation,
@@ -118,18 +130,45 @@ pub struct Clearing {
     pub forget: bool,
     /// Tell the provider.
     pub revoke: bool,
-    /// The key is gone already; only the files are left to be cleared.
-    pub key_gone: bool,
+    /// The sealed tokens are gone from the files.
+    pub files_cleared: bool,
+    /// How the key stands.
+    pub key: Key,
+    /// Whether the row is being closed, and then whether it is removed.
+    pub closing: Option<bool>,
     /// What was tried in vain.
     pub attempt: u32,
     /// When to try again, after something failed.
     pub until: Option<Moment>,
+    /// What was in the way.
+    pub problem: Option<Problem>,
+}
+
+/// How the key of an account stands that is being signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// In the keychain.
+    There,
+    /// The keychain was told to delete it.
+    Leaving,
+    /// Gone.
+    Gone,
 }
 
 impl Clearing {
     /// A sign-out that begins.
     pub fn new(operation: Operation, forget: bool, revoke: bool) -> Self {
-        Self { operation, forget, revoke, key_gone: false, attempt: 0, until: None }
+        Self {
+            operation,
+            forget,
+            revoke,
+            files_cleared: false,
+            key: Key::There,
+            closing: None,
+            attempt: 0,
+            until: None,
+            problem: None,
+        }
     }
 }
 
@@ -318,7 +357,9 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
             _ => {}
         },
         Event::Corrected => {
-            if let Session::SignedIn { refresh: refresh @ Refresh::Blocked { .. } } = &mut account.session {
+            if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session
+                && matches!(refresh, Refresh::Blocked { .. })
+            {
                 *refresh = Refresh::Idle { due: Some(now.plus(Duration::ZERO)) };
             }
         }
@@ -337,6 +378,9 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
 /// Milliseconds until the account is to be looked at again, if nothing happens before. Freshness goes by the stricter
 /// of the two clocks, waiting times by the one that nobody can set.
 pub fn wake(account: &Account, now: Now) -> Option<i64> {
+    if refresh_is_due(account, now) {
+        return Some(0);
+    }
     match &account.session {
         Session::SignedIn { refresh } => match refresh {
             Refresh::Idle { due: Some(due) } => Some(due.left(now)),
@@ -358,7 +402,10 @@ pub fn wake(account: &Account, now: Now) -> Option<i64> {
 /// Whether a look at the account now would start a refresh.
 pub fn refresh_is_due(account: &Account, now: Now) -> bool {
     match &account.session {
-        Session::SignedIn { refresh: Refresh::Idle { due: Some(due) } } => due.left(now) <= 0,
+        Session::SignedIn { refresh: Refresh::Idle { due: Some(due) } } => {
+            let left = due.left(now);
+            left <= 0 || account.access.is_some_and(|access| access.impossible(left))
+        }
         Session::SignedIn { refresh: Refresh::Waiting { until, .. } } => until.wait(now) <= 0,
         Session::SignedIn { refresh: Refresh::Journaled { .. } } => true,
         _ => false,
@@ -400,18 +447,19 @@ fn look(account: &mut Account, next: Operation, now: Now, decided: &mut Decided)
     }
     match &mut account.session {
         Session::SignedIn { refresh: Refresh::Idle { due: None } } if !account.refreshable => {
-            let ended = account.access.is_none_or(|access| !access.good_for(0, now));
+            let ended = account.access.is_none_or(|access| !access.good_for(1, now));
             if ended {
                 needs_sign_in(account, Why::NoRefreshToken, next, now, decided);
             }
         }
-        Session::Undoable { until, .. } if over(*until) => {
-            clearing::sign_out(account, false, Clearing::new(next, false, true), now, decided);
+        Session::Undoable { until, forget, revoke, .. } if over(*until) => {
+            let clearing = Clearing::new(next, *forget, *revoke);
+            clearing::sign_out(account, false, clearing, now, decided);
         }
         Session::ShredPending { clearing, until } if over(*until) => {
-            let clearing = *clearing;
-            account.session = Session::Clearing(clearing);
+            let clearing = Clearing { key: Key::Leaving, ..clearing.clone() };
             decided.act(clearing.operation, Effect::DeleteKey);
+            account.session = Session::Clearing(clearing);
         }
         Session::Clearing(clearing) if clearing.until.is_some_and(over) => {
             clearing.until = None;
@@ -472,12 +520,12 @@ fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: N
     let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }) = &mut account.session else {
         return;
     };
-    let retry = |attempt: u32, problem: Problem, after: Option<Duration>, resumed: bool| Refresh::Waiting {
+    let retry = |attempt: u32, problem: Problem, after: Option<Duration>| Refresh::Waiting {
         until: now.plus(schedule::retry(&account.id, account.generation, attempt + 1, &problem, after)),
         since: now,
         attempt: attempt + 1,
         not_before: after.map(|after| now.plus(after.min(schedule::RETRY_AFTER_MOST))),
-        resumed,
+        resumed: false,
         problem,
     };
     match (&mut *refresh, arrival) {
@@ -491,20 +539,33 @@ fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: N
             match trouble {
                 Trouble::Passing(problem) => {
                     decided.record(EventKind::RefreshFailed, Some(problem.clone()));
-                    *refresh = retry(*attempt, problem, None, *resumed);
+                    // What is on this machine does not count against the provider's backoff.
+                    let wait = schedule::retry(&account.id, account.generation, schedule::LOCAL_TRY, &problem, None);
+                    *refresh = Refresh::Waiting {
+                        until: now.plus(wait),
+                        since: now,
+                        attempt: *attempt,
+                        not_before: None,
+                        resumed: *resumed,
+                        problem,
+                    };
                 }
                 Trouble::Lasting(why) => needs_sign_in(account, why, operation, now, decided),
             }
         }
         (Refresh::Sent { operation: ours, attempt }, Arrival::Answered(outcome)) if *ours == operation => match outcome
         {
-            Outcome::Tokens(grant) => {
+            Outcome::Tokens(mut grant) => {
+                // A provider that says nothing this time means what it said before.
+                let last = account.access.and_then(|access| access.lifetime);
+                let last = last.and_then(|lifetime| Some(Duration::from_millis(u64::try_from(lifetime).ok()?)));
+                grant.lifetime = grant.lifetime.or(last);
                 *refresh = Refresh::Unsaved { operation, attempt: 0, grant, until: None, problem: None };
                 decided.act(operation, Effect::Save { generation: account.generation.next() });
             }
             Outcome::Transient { problem, retry_after, spent } => {
                 decided.record(EventKind::RefreshFailed, Some(problem.clone()));
-                *refresh = retry(*attempt, problem, retry_after, false);
+                *refresh = retry(*attempt, problem, retry_after);
                 decided.act(operation, Effect::Discard { spent });
             }
             Outcome::NeedsSignIn(why) => {

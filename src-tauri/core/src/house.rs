@@ -203,7 +203,8 @@ impl House {
             .accounts
             .iter()
             .filter(|other| {
-                matches!(&other.session, Session::SignedIn { refresh } if refresh.in_flight())
+                matches!(&other.session, Session::SignedIn { refresh } | Session::Undoable { refresh, .. }
+                    if refresh.in_flight())
                     && Self::budget(other) == budget
             })
             .count();
@@ -214,6 +215,8 @@ impl House {
 /// What follows for the house.
 pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<HouseEffect>) {
     let mut effects = Vec::new();
+    // First, so that what is over is over, whatever comes next after a sleep of the machine.
+    expire(&mut house, now, &mut effects);
     match event {
         HouseEvent::Tick => {}
         HouseEvent::Account { account, event: event @ Event::SignOut { .. } } if house.storing(&account) => {
@@ -243,12 +246,12 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
             effects.push(record(EventKind::SignInStarted, attempt.account.clone(), None));
             house.attempts.push(*attempt);
         }
-        HouseEvent::Redirected(redirected) => redirected_to(&mut house, redirected, &mut effects),
+        HouseEvent::Redirected(redirected) => redirected_to(&mut house, redirected, now, &mut effects),
         HouseEvent::CallbackRefused(problem) => {
             effects.push(record(EventKind::CallbackRefused, None, Some(problem)));
         }
         HouseEvent::Exchanged { attempt, result, fresh } => {
-            exchanged(&mut house, &attempt, result, fresh, &mut effects);
+            exchanged(&mut house, &attempt, result, fresh, now, &mut effects);
         }
         HouseEvent::Stored { attempt, result } => {
             stored(&mut house, &attempt, result, now, &mut effects);
@@ -263,8 +266,11 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         HouseEvent::AttemptDismissed { attempt } => {
             // One that is being written ends by itself in a moment; a half of it must not be left behind.
             let over = |known: &Attempt| known.id == attempt && !matches!(known.phase, Phase::Storing { .. });
-            if house.attempts.iter().any(over) {
-                house.attempts.retain(|known| !over(known));
+            // One that is being exchanged is forgotten when its tokens have come and gone.
+            let exchanging = |known: &Attempt| known.id == attempt && matches!(known.phase, Phase::Exchanging);
+            let forget = house.attempts.iter().any(over) && !house.attempts.iter().any(exchanging);
+            house.attempts.retain(|known| !over(known));
+            if forget {
                 effects.push(HouseEffect::ForgetAttempt { attempt });
             }
         }
@@ -346,15 +352,17 @@ fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
             happen(house, &id, Event::Look, now, effects);
         }
     }
+}
+
+/// Ends the sign-ins whose time is over, and takes away those that have been shown as failed for long enough.
+fn expire(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
+    house.attempts.retain(|attempt| !matches!(attempt.phase, Phase::Failed { .. }) || attempt.until.wait(now) > 0);
     for attempt in &mut house.attempts {
         if attempt.until.wait(now) <= 0 && matches!(attempt.phase, Phase::Waiting) {
             let minutes = u32::try_from(attempt::LIFETIME.as_secs() / 60).unwrap_or_default();
-            fail(attempt, Problem::AttemptExpired { minutes }, effects);
-            // It is shown as failed for as long as it waited.
-            attempt.until = now.plus(attempt::LIFETIME);
+            fail(attempt, Problem::AttemptExpired { minutes }, now, effects);
         }
     }
-    house.attempts.retain(|attempt| !matches!(attempt.phase, Phase::Failed { .. }) || attempt.until.wait(now) > 0);
 }
 
 fn asked(house: &mut House, ask: Ask, effects: &mut Vec<HouseEffect>) {
@@ -381,6 +389,11 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
         let ask = house.asks[place].clone();
         let account = house.accounts.iter().find(|account| account.id == ask.account);
         let verdict = match account {
+            // Signed out, as far as its person is concerned.
+            Some(account) if ask.want != Want::SignOut && house.parked.iter().any(|(id, _)| *id == account.id) => {
+                let problem = Problem::SignedOut { account: account.identity.label.clone() };
+                Verdict::Now(HouseEffect::Refuse { ask: ask.id, problem })
+            }
             Some(account) => verdict(account, &ask, now),
             None => Verdict::Now(HouseEffect::Refuse {
                 ask: ask.id,
@@ -427,8 +440,8 @@ pub fn trouble(account: &Account) -> Option<Problem> {
             _ => None,
         },
         Session::NeedsSignIn { why } => Some(Problem::SignInNeeded { account: label(), why: *why }),
-        Session::ShredPending { .. } => Some(Problem::KeychainLocked),
-        Session::SignedOut | Session::Undoable { .. } | Session::Clearing(_) => None,
+        Session::Clearing(clearing) | Session::ShredPending { clearing, .. } => clearing.problem.clone(),
+        Session::SignedOut | Session::Undoable { .. } => None,
     }
 }
 
@@ -438,7 +451,9 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
     let signed_out = || Problem::SignedOut { account: account.identity.label.clone() };
     let refresh = match (&account.session, &ask.want) {
         (Session::SignedOut, Want::SignOut) => return done(),
-        (Session::ShredPending { .. }, Want::SignOut) => return refuse(Problem::KeychainLocked),
+        (Session::ShredPending { .. }, Want::SignOut) => {
+            return refuse(trouble(account).unwrap_or(Problem::KeychainLocked));
+        }
         (_, Want::SignOut) => return Verdict::Wait,
         (Session::SignedIn { refresh }, _) => refresh,
         (Session::NeedsSignIn { .. }, _) => return refuse(trouble(account).unwrap_or_else(signed_out)),
@@ -484,13 +499,15 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
     }
 }
 
-fn fail(attempt: &mut Attempt, problem: Problem, effects: &mut Vec<HouseEffect>) {
+fn fail(attempt: &mut Attempt, problem: Problem, now: Now, effects: &mut Vec<HouseEffect>) {
+    // It is shown as failed for as long as it could have waited.
+    attempt.until = now.plus(attempt::LIFETIME);
     effects.push(HouseEffect::ForgetAttempt { attempt: attempt.id.clone() });
     effects.push(record(EventKind::SignInFailed, attempt.account.clone(), Some(problem.clone())));
     attempt.phase = Phase::Failed { problem };
 }
 
-fn redirected_to(house: &mut House, redirected: Redirected, effects: &mut Vec<HouseEffect>) {
+fn redirected_to(house: &mut House, redirected: Redirected, now: Now, effects: &mut Vec<HouseEffect>) {
     let waiting = house
         .attempts
         .iter_mut()
@@ -518,17 +535,23 @@ fn redirected_to(house: &mut House, redirected: Redirected, effects: &mut Vec<Ho
             let problem = if error.error == "access_denied" {
                 Problem::ConsentDenied { provider }
             } else {
-                Problem::AuthorizationFailed { provider, error: error.error, detail: error.description }
+                {
+                    let given = !error.description.is_empty();
+                    let detail = if given { error.description } else { "no reason given".to_owned() };
+                    Problem::AuthorizationFailed { provider, error: error.error, detail }
+                }
             };
-            fail(attempt, problem, effects);
+            fail(attempt, problem, now, effects);
         }
     }
 }
 
 /// What became of the redirect with this `state`, for whoever brought it.
-pub fn callback_verdict(house: &House, state: &Digest) -> Result<AttemptId, Problem> {
+pub fn callback_verdict(house: &House, state: &Digest, now: Now) -> Result<AttemptId, Problem> {
     match house.attempts.iter().find(|attempt| attempt.state == *state) {
-        Some(attempt) if matches!(attempt.phase, Phase::Waiting) => Ok(attempt.id.clone()),
+        Some(attempt) if matches!(attempt.phase, Phase::Waiting) && attempt.until.wait(now) > 0 => {
+            Ok(attempt.id.clone())
+        }
         _ if house.used.contains(state) => Err(Problem::CallbackUsed),
         _ => Err(Problem::UnknownCallback),
     }
@@ -539,6 +562,7 @@ fn exchanged(
     id: &AttemptId,
     result: Result<Box<Person>, Problem>,
     fresh: AccountId,
+    now: Now,
     effects: &mut Vec<HouseEffect>,
 ) {
     let Some(place) = house.attempts.iter().position(|attempt| attempt.id == *id) else {
@@ -546,11 +570,12 @@ fn exchanged(
         if result.is_ok() {
             effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
         }
+        effects.push(HouseEffect::ForgetAttempt { attempt: id.clone() });
         return;
     };
     let person = match result {
         Ok(person) => person,
-        Err(problem) => return fail(&mut house.attempts[place], problem, effects),
+        Err(problem) => return fail(&mut house.attempts[place], problem, now, effects),
     };
     let attempt = &house.attempts[place];
     let same_person =
@@ -561,7 +586,7 @@ fn exchanged(
         _ => false,
     });
     if twice {
-        return fail(&mut house.attempts[place], Problem::AttemptCancelled, effects);
+        return fail(&mut house.attempts[place], Problem::AttemptCancelled, now, effects);
     }
     let known =
         house.accounts.iter().find(|account| same_person(&account.identity.provider, &account.identity.subject));
@@ -571,7 +596,7 @@ fn exchanged(
         let problem =
             Problem::OtherIssuer { account: known.identity.label.clone(), issuer: known.identity.issuer.clone() };
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
-        return fail(&mut house.attempts[place], problem, effects);
+        return fail(&mut house.attempts[place], problem, now, effects);
     }
     let expected = attempt.account.as_ref().and_then(|id| house.accounts.iter().find(|account| account.id == *id));
     if let Some(expected) = expected
@@ -579,11 +604,11 @@ fn exchanged(
     {
         let problem = Problem::OtherSubject { account: expected.identity.label.clone() };
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
-        return fail(&mut house.attempts[place], problem, effects);
+        return fail(&mut house.attempts[place], problem, now, effects);
     }
     if known.is_some_and(|known| matches!(known.session, Session::Clearing(_) | Session::ShredPending { .. })) {
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
-        return fail(&mut house.attempts[place], Problem::KeychainLocked, effects);
+        return fail(&mut house.attempts[place], Problem::KeychainLocked, now, effects);
     }
     let (account, label, keep_key) = match known {
         Some(known) => (
@@ -626,7 +651,7 @@ fn stored(
         Ok(generation) => generation,
         Err(problem) => {
             effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
-            return fail(&mut house.attempts[place], problem, effects);
+            return fail(&mut house.attempts[place], problem, now, effects);
         }
     };
     let attempt = house.attempts.remove(place);
@@ -654,7 +679,20 @@ fn stored(
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
     match known {
-        Some(place) => house.accounts[place] = account,
+        Some(place) => {
+            let before = std::mem::replace(&mut house.accounts[place], account);
+            if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = before.session
+                && let Refresh::Unsaved { operation, until: Some(_), .. } = refresh
+            {
+                // Of the session before; nobody would write it any more.
+                effects.push(HouseEffect::Account {
+                    account: account_id.clone(),
+                    generation: before.generation,
+                    operation,
+                    effect: Effect::Discard { spent: true },
+                });
+            }
+        }
         None => house.accounts.push(account),
     }
     effects.push(record(EventKind::SignedIn, Some(account_id), None));

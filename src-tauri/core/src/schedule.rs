@@ -23,6 +23,9 @@ const RETRY_MOST: Duration = Duration::from_secs(30 * 60);
 /// What is on this machine (keychain, disk) is looked at more often: it costs the provider nothing.
 const LOCAL_RETRY_MOST: Duration = Duration::from_secs(30);
 
+/// The keychain and the disk are looked at after as long as a third try waits: some 20 s.
+pub const LOCAL_TRY: u32 = 3;
+
 /// `Retry-After` is honoured up to this; a provider that asks for more is asked once an hour.
 pub const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
 

@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Refresh, Session};
 use crate::house::{House, trouble};
-use crate::problem::Problem;
+use crate::problem::{Exit, Problem};
 use crate::time::Now;
 use crate::view::{AccountState, AccountView, HouseView, KeychainView, NextRefresh, ProviderView, TrayState};
 
@@ -14,7 +14,7 @@ pub fn house(
     keychain_kind: &str,
     now: Now,
 ) -> HouseView {
-    let accounts: Vec<_> = house.accounts.iter().map(account).collect();
+    let accounts: Vec<_> = house.accounts.iter().map(|known| account(known, now)).collect();
     let next_refresh = accounts
         .iter()
         .filter_map(|account| {
@@ -24,9 +24,9 @@ pub fn house(
         .min_by_key(|next| next.at);
     let attention = accounts.iter().any(|account| account.state.wants_attention())
         || !problems.is_empty()
-        || accounts
-            .iter()
-            .any(|account| matches!(account.problem, Some(Problem::KeychainLocked | Problem::KeychainAbsent)));
+        || accounts.iter().any(|account| {
+            account.problem.as_ref().is_some_and(|problem| matches!(problem.exit(), Exit::Keychain | Exit::Disk))
+        });
     let tray = if attention {
         TrayState::Attention
     } else if accounts.iter().any(|account| account.state == AccountState::Refreshing) {
@@ -47,9 +47,13 @@ pub fn house(
 }
 
 /// One account.
-pub fn account(account: &Account) -> AccountView {
+pub fn account(account: &Account, now: Now) -> AccountView {
     let state = match &account.session {
         Session::SignedIn { refresh } => match refresh {
+            // It has ended, and waits for its turn.
+            Refresh::Idle { .. } if account.access.is_some_and(|access| !access.good_for(1, now)) => {
+                AccountState::Refreshing
+            }
             Refresh::Idle { .. } => AccountState::Fresh,
             Refresh::Opening { .. } | Refresh::Journaled { .. } | Refresh::Sent { .. } => AccountState::Refreshing,
             Refresh::Unsaved { problem: None, .. } => AccountState::Refreshing,

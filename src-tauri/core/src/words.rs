@@ -12,19 +12,25 @@ fn messages() -> &'static Map<String, Value> {
     MESSAGES.get_or_init(|| serde_json::from_str(ENGLISH).unwrap_or_default())
 }
 
-/// The message `key`, each `{name}` in it replaced by the parameter of that name.
-/// A missing message is the key itself, so that nothing is ever silent.
+/// The message `key`, each `{name}` in it replaced by the parameter of that name, in one pass: what a parameter
+/// holds is text, and never read as a placeholder. A missing message is the key itself, so that nothing is ever silent.
 pub fn message(key: &str, parameters: &Map<String, Value>) -> String {
-    let Some(template) = messages().get(key).and_then(Value::as_str) else {
+    let Some(mut rest) = messages().get(key).and_then(Value::as_str) else {
         return key.to_owned();
     };
-    parameters.iter().fold(template.to_owned(), |text, (name, value)| {
-        let value = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        text.replace(&format!("{{{name}}}"), &value)
-    })
+    let mut text = String::new();
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let Some((name, after)) = after.split_once('}') else { break };
+        match parameters.get(name) {
+            Some(Value::String(value)) => text.push_str(value),
+            Some(value) => text.push_str(&value.to_string()),
+            None => {}
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
 }
 
 /// The one clear sentence for `problem`: what happened and what to do.

@@ -198,7 +198,9 @@ impl Agent {
     }
 
     fn account_answer(&self, id: &AccountId) -> Result<Answer, Problem> {
-        self.house.find(id.as_str()).map(|account| Answer::Account(Box::new(show::account(account))))
+        self.house
+            .find(id.as_str())
+            .map(|account| Answer::Account(Box::new(show::account(account, self.hands.clock.now()))))
     }
 
     /// An ask was for something that is done now.

@@ -105,7 +105,7 @@ impl Agent {
             }
         };
         let mut redirected = callback.redirected;
-        match callback_verdict(&self.house, &redirected.state) {
+        match callback_verdict(&self.house, &redirected.state, self.hands.clock.now()) {
             Ok(attempt) => {
                 if let Some(secrets) = self.secrets.get_mut(&attempt) {
                     if let Err(error) = sign_in::check_iss(secrets, callback.iss.as_deref()) {
@@ -165,16 +165,11 @@ impl Agent {
                     detail: "the code was not accepted; sign in again".to_owned(),
                 }),
             };
-            let _ = outbox.send(Message::Exchanged { attempt: id, endpoints: Box::new(endpoints), result }).await;
+            let _ = outbox.send(Message::Exchanged { attempt: id, result }).await;
         });
     }
 
-    pub(super) async fn exchanged(
-        &mut self,
-        attempt: AttemptId,
-        endpoints: &grants::Endpoints,
-        result: Result<SignedIn, Problem>,
-    ) {
+    pub(super) async fn exchanged(&mut self, attempt: AttemptId, result: Result<SignedIn, Problem>) {
         let result = match result {
             Ok((who, tokens, grant)) => {
                 let person = Box::new(attempt::Person {
@@ -188,11 +183,8 @@ impl Agent {
                         secrets.get_mut().result = Some((who, tokens));
                         Ok(person)
                     }
-                    // Cancelled meanwhile.
-                    Entry::Vacant(_) => {
-                        give_back(&self.hands, endpoints, tokens);
-                        Err(Problem::AttemptCancelled)
-                    }
+                    // Core lets go of them only after this.
+                    Entry::Vacant(_) => Err(Problem::Internal { detail: "the sign-in's secrets are gone".to_owned() }),
                 }
             }
             Err(problem) => Err(problem),
@@ -281,7 +273,7 @@ impl Agent {
             };
         }
         match self.finished.get(id).and_then(|account| self.house.accounts.iter().find(|known| known.id == *account)) {
-            Some(account) => Ok(Answer::Account(Box::new(show::account(account)))),
+            Some(account) => Ok(Answer::Account(Box::new(show::account(account, self.hands.clock.now())))),
             None => Err(Problem::AttemptCancelled),
         }
     }

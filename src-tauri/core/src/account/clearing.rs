@@ -1,9 +1,8 @@
 //! Signing out: clear here first, whatever happens, then tell the provider.
 
-use super::{Account, Clearing, Decided, Refresh, Session, UNDO};
+use super::{Account, Clearing, Decided, Key, Refresh, Session, UNDO};
 use crate::effect::{Arrival, Effect};
 use crate::names::Operation;
-use crate::problem::Problem;
 use crate::schedule;
 use crate::time::Now;
 use crate::view::EventKind;
@@ -14,8 +13,11 @@ pub(super) fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing
             under_way.forget |= clearing.forget;
         }
         Session::SignedOut if !clearing.forget => {}
+        Session::Undoable { forget, .. } if undoable => *forget |= clearing.forget,
         Session::SignedIn { refresh } if undoable => {
-            account.session = Session::Undoable { until: now.plus(UNDO), refresh: refresh.clone() };
+            let refresh = refresh.clone();
+            let Clearing { forget, revoke, .. } = clearing;
+            account.session = Session::Undoable { until: now.plus(UNDO), refresh, forget, revoke };
         }
         Session::SignedIn { refresh } | Session::Undoable { refresh, .. } => {
             // Tokens that came and could not be written yet are given back, not kept.
@@ -30,54 +32,75 @@ pub(super) fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing
 
 fn clear(account: &mut Account, clearing: Clearing, decided: &mut Decided) {
     account.generation = account.generation.next();
+    decided.act(clearing.operation, Effect::MarkClearing { generation: account.generation, revoke: clearing.revoke });
     account.session = Session::Clearing(clearing);
     account.access = None;
     account.refreshable = false;
-    decided.act(clearing.operation, Effect::MarkClearing { generation: account.generation, revoke: clearing.revoke });
 }
 
-/// A step of the sign-out has ended.
+/// A step of the sign-out has ended. Files and key go on side by side where one of them is held up; the row is closed
+/// once both are done.
 pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: Now, decided: &mut Decided) {
-    let wait =
-        |attempt, problem: &Problem| now.plus(schedule::retry(&account.id, account.generation, attempt, problem, None));
     let Session::Clearing(clearing) = &mut account.session else { return };
     if clearing.operation != operation {
         return;
     }
     match arrival {
         Arrival::Marked => decided.act(operation, Effect::Clear),
-        Arrival::Cleared if clearing.key_gone => decided.act(operation, Effect::Close { forget: clearing.forget }),
-        Arrival::Cleared => decided.act(operation, Effect::DeleteKey),
+        Arrival::Cleared => {
+            clearing.files_cleared = true;
+            clearing.problem = None;
+        }
         Arrival::NotSaved(problem) => {
+            clearing.files_cleared = false;
+            clearing.closing = None;
             clearing.attempt += 1;
-            clearing.until = Some(wait(clearing.attempt, &problem));
+            let wait = schedule::retry(&account.id, account.generation, clearing.attempt, &problem, None);
+            clearing.until = Some(now.plus(wait));
+            clearing.problem = Some(problem.clone());
             decided.record(EventKind::Unsaved, Some(problem));
             // A full disk, or somebody who reads the file, keeps the sealed bytes there; without the key they are
             // noise, so the key does not wait for them.
-            if !clearing.key_gone {
+            if clearing.key == Key::There {
+                clearing.key = Key::Leaving;
                 decided.act(operation, Effect::DeleteKey);
             }
+            return;
         }
-        Arrival::KeyDeleted => {
-            clearing.key_gone = true;
-            if clearing.until.is_none() {
-                decided.act(operation, Effect::Close { forget: clearing.forget });
-            }
-        }
-        // The files are tried again anyway, and the key after them.
-        Arrival::KeyKept(_) if clearing.until.is_some() => {}
+        Arrival::KeyDeleted => clearing.key = Key::Gone,
         Arrival::KeyKept(problem) => {
-            let attempt = clearing.attempt + 1;
-            let until = wait(attempt, &problem);
-            account.session = Session::ShredPending { clearing: Clearing { attempt, ..*clearing }, until };
+            clearing.key = Key::There;
+            if clearing.files_cleared {
+                clearing.attempt += 1;
+                let wait = schedule::retry(&account.id, account.generation, clearing.attempt, &problem, None);
+                let clearing = Clearing { problem: Some(problem), ..clearing.clone() };
+                account.session = Session::ShredPending { clearing, until: now.plus(wait) };
+            }
+            return;
         }
-        Arrival::Closed => {
+        Arrival::Closed if clearing.closing == Some(clearing.forget) => {
             let Clearing { forget, revoke, .. } = *clearing;
             account.session = Session::SignedOut;
             decided.forgotten = forget;
             decided.record(EventKind::SignedOut, None);
             decided.act(operation, if revoke { Effect::Revoke } else { Effect::Discard { spent: true } });
+            return;
         }
-        _ => {}
+        // To be forgotten was asked for in the last moment.
+        Arrival::Closed => clearing.closing = None,
+        _ => return,
+    }
+    match clearing.key {
+        _ if !clearing.files_cleared => {}
+        Key::There => {
+            clearing.key = Key::Leaving;
+            decided.act(operation, Effect::DeleteKey);
+        }
+        Key::Leaving => {}
+        Key::Gone if clearing.closing.is_none() => {
+            clearing.closing = Some(clearing.forget);
+            decided.act(operation, Effect::Close { forget: clearing.forget });
+        }
+        Key::Gone => {}
     }
 }

@@ -71,7 +71,7 @@ pub fn tokens(sent: Now) -> Arrival {
 }
 
 pub fn transient(problem: Problem) -> Arrival {
-    Arrival::Answered(Outcome::Transient { problem, retry_after: None })
+    Arrival::Answered(Outcome::Transient { problem, retry_after: None, spent: false })
 }
 
 pub fn prepared() -> Arrival {
@@ -90,6 +90,7 @@ pub fn rate_limited(now: Now, wait: Duration) -> Arrival {
     Arrival::Answered(Outcome::Transient {
         problem: Problem::RateLimited { host: "login.example.com".to_owned(), until: now.plus(wait).wall },
         retry_after: Some(wait),
+        spent: false,
     })
 }
 
@@ -147,10 +148,9 @@ pub fn fits(effect: &Effect, arrival: &Arrival) -> bool {
         Arrival::Prepared { .. } | Arrival::NotPrepared(_) => matches!(effect, Effect::Prepare { .. }),
         Arrival::Answered(_) => matches!(effect, Effect::Send),
         Arrival::Saved => matches!(effect, Effect::Save { .. }),
-        Arrival::NotSaved(_) => matches!(
-            effect,
-            Effect::Save { .. } | Effect::MarkClearing { .. } | Effect::Clear | Effect::Close { .. }
-        ),
+        Arrival::NotSaved(_) => {
+            matches!(effect, Effect::Save { .. } | Effect::MarkClearing { .. } | Effect::Clear | Effect::Close { .. })
+        }
         Arrival::Marked => matches!(effect, Effect::MarkClearing { .. }),
         Arrival::Cleared => matches!(effect, Effect::Clear),
         Arrival::KeyDeleted | Arrival::KeyKept(_) => matches!(effect, Effect::DeleteKey),
@@ -183,7 +183,7 @@ impl Home {
         self.house = after;
         for effect in &effects {
             if let HouseEffect::Account { account, generation, operation, effect } = effect
-                && !matches!(effect, Effect::SaveNeedsSignIn { .. } | Effect::RevokeLate | Effect::Discard)
+                && !matches!(effect, Effect::SaveNeedsSignIn { .. } | Effect::RevokeLate | Effect::Discard { .. })
             {
                 self.pending.push(Pending {
                     account: account.clone(),
@@ -257,6 +257,23 @@ impl Home {
         self.arrive(account, Arrival::Closed)
     }
 
+    /// Whatever is under way for this account goes well, until nothing is.
+    pub fn ends_well(&mut self, account: &str) {
+        while let Some(pending) = self.pending.iter().find(|pending| pending.account.as_str() == account) {
+            let arrival = match pending.effect {
+                Effect::Prepare { .. } => prepared(),
+                Effect::Send => tokens(self.now),
+                Effect::MarkClearing { .. } => Arrival::Marked,
+                Effect::Clear => Arrival::Cleared,
+                Effect::DeleteKey => Arrival::KeyDeleted,
+                Effect::Close { .. } => Arrival::Closed,
+                Effect::Revoke => Arrival::Revoked(Ok(())),
+                _ => Arrival::Saved,
+            };
+            self.arrive(account, arrival);
+        }
+    }
+
     pub fn ask(&mut self, account: &str, want: Want) -> (u64, Vec<HouseEffect>) {
         self.next_ask += 1;
         let ask = Ask {
@@ -307,9 +324,7 @@ impl Home {
     pub fn under_way(&self) -> usize {
         self.pending
             .iter()
-            .filter(|pending| {
-                matches!(pending.effect, Effect::Prepare { .. } | Effect::Send | Effect::Save { .. })
-            })
+            .filter(|pending| matches!(pending.effect, Effect::Prepare { .. } | Effect::Send | Effect::Save { .. }))
             .count()
     }
 }
@@ -327,6 +342,11 @@ pub fn account_effects(effects: &[HouseEffect]) -> Vec<&Effect> {
 
 pub fn has(effects: &[HouseEffect], wanted: &Effect) -> bool {
     account_effects(effects).contains(&wanted)
+}
+
+/// Whether an operation's memory is let go of.
+pub fn discards(effects: &[HouseEffect]) -> bool {
+    account_effects(effects).iter().any(|effect| matches!(effect, Effect::Discard { .. }))
 }
 
 /// How many refreshes begin.
