@@ -1,10 +1,13 @@
 //! One harness; one module a promise. Each test has a session of its own: home, D-Bus, keychain, server.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
+
 mod support;
 
 mod architecture;
 mod configuration;
 mod crashes;
+mod desktop;
 mod hand_out;
 mod keychain;
 mod one_agent;

@@ -2,6 +2,7 @@
 
 pub mod desktop;
 pub mod larder;
+pub mod prompts;
 pub mod provider;
 pub mod session;
 

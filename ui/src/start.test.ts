@@ -1,16 +1,41 @@
 import { fireEvent, screen } from "@testing-library/svelte";
 import { expect, it } from "vitest";
 import { start } from "./start";
+import type { Problem } from "./generated/Problem";
 import { TestingBackend } from "./testing/backend";
 import { fullHouse, house } from "./testing/houses";
 
+const gone: Problem = { code: "no-agent", path: "/run/agent.sock", detail: "not found" };
+
+/** As long as the agent is away, every ask is refused. */
+function away(backend: TestingBackend): { back: () => void } {
+  const house = backend.house;
+  backend.house = () => Promise.reject(gone);
+  return { back: () => void (backend.house = house) };
+}
+
+it("goes on by itself when the agent comes back", async () => {
+  const backend = new TestingBackend(fullHouse());
+  const { back } = away(backend);
+  const target = document.body.appendChild(document.createElement("div"));
+  const larder = start(backend, target);
+  await screen.findByRole("button", { name: "Try again" });
+  back();
+  backend.become({});
+  await larder;
+  expect(screen.getByRole("heading", { name: "Accounts" })).toBeTruthy();
+  expect(screen.queryByText(/does not answer/)).toBeNull();
+  target.remove();
+});
+
 it("says that the agent cannot be reached, and tries again by a click", async () => {
   const backend = new TestingBackend(fullHouse());
-  backend.refusal = { code: "no-agent", path: "/run/agent.sock", detail: "not found" };
+  const { back } = away(backend);
   const target = document.body.appendChild(document.createElement("div"));
   const larder = start(backend, target);
   const again = await screen.findByRole("button", { name: "Try again" });
   expect(backend.shown).toBe(1);
+  back();
   await fireEvent.click(again);
   await larder;
   expect(screen.getByRole("heading", { name: "Accounts" })).toBeTruthy();

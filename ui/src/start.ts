@@ -1,6 +1,7 @@
 import { flushSync, mount, unmount } from "svelte";
 import App from "./App.svelte";
 import type { Backend } from "./backend";
+import type { Problem } from "./generated/Problem";
 import { Larder } from "./model/larder.svelte";
 import { asProblem } from "./model/problem";
 import Unreachable from "./pages/Unreachable.svelte";
@@ -16,15 +17,23 @@ export async function start(backend: Backend, target: HTMLElement): Promise<Lard
       show(backend);
       return larder;
     } catch (refused) {
-      await new Promise<void>((again) => {
-        const page = mount(Unreachable, {
-          target,
-          props: { problem: asProblem(refused), again: () => void unmount(page).then(again) },
-        });
-        show(backend);
-      });
+      await unreachable(backend, target, asProblem(refused));
     }
   }
+}
+
+/** Says why there is nothing, until a click asks again or the agent comes back by itself. */
+async function unreachable(backend: Backend, target: HTMLElement, problem: Problem): Promise<void> {
+  let again = () => {};
+  const asked = new Promise<void>((then) => (again = then));
+  const page = mount(Unreachable, { target, props: { problem, again } });
+  show(backend);
+  const quiet = await backend.onHouse(again);
+  // It may have come back before anybody listened.
+  backend.house().then(again, () => {});
+  await asked;
+  quiet();
+  await unmount(page);
 }
 
 /** At once and not in the next frame: a window that is not seen draws none. If this fails, it is shown all the same. */

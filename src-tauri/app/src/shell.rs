@@ -89,6 +89,16 @@ fn show(app: &AppHandle) -> tauri::Result<()> {
     }
 }
 
+/// The window is about to close. On the main thread.
+#[cfg(target_os = "linux")]
+pub fn closing(window: &tauri::Window) {
+    if let Some(bar) = lock(&window.state::<Shell>().bar).as_ref()
+        && let Err(error) = bar.leave(window)
+    {
+        say(&format!("Larder's menu cannot be taken down: {error}"));
+    }
+}
+
 /// Carries out a click in either menu.
 pub fn click(app: &AppHandle, id: &str) {
     match Act::of(id) {

@@ -141,9 +141,8 @@ fn become_app(
         ])
         .on_menu_event(|app, event| shell::click(app, event.id().as_ref()))
         .on_window_event(|window, event| match event {
-            // The toolkit keeps a bar by its window's address, which the next window may get: it would have none.
             #[cfg(target_os = "linux")]
-            WindowEvent::CloseRequested { .. } => drop(window.remove_menu()),
+            WindowEvent::CloseRequested { .. } => shell::closing(window),
             WindowEvent::Destroyed => window::closed(window.app_handle()),
             _ => {}
         })

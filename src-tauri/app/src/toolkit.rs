@@ -46,6 +46,8 @@ fn sub_id(name: &str, text: &str) -> String {
 /// The window's menu bar on the screen.
 pub struct Bar {
     entries: Vec<Entry>,
+    #[cfg(target_os = "linux")]
+    bar: Menu<Wry>,
     larder: Submenu<Wry>,
 }
 
@@ -55,8 +57,41 @@ impl Bar {
         let bar = menu(app, BAR, &entries)?;
         let found = bar.get(&sub_id(BAR, LARDER)).and_then(|kind| kind.as_submenu().cloned());
         let larder = found.ok_or_else(|| tauri::Error::AssetNotFound(LARDER.to_owned()))?;
-        app.set_menu(bar)?;
-        Ok(Self { entries, larder })
+        app.set_menu(bar.clone())?;
+        Ok(Self {
+            entries,
+            #[cfg(target_os = "linux")]
+            bar,
+            larder,
+        })
+    }
+
+    /// Leaves a window that is about to close. The toolkit knows a bar by its window's address, which the next window
+    /// may get: left behind, it would keep the bar from the next one. Its keys go first, because the toolkit takes them
+    /// off items that have left their menu already, and complains to the terminal.
+    #[cfg(target_os = "linux")]
+    pub fn leave(&self, window: &tauri::Window) -> tauri::Result<()> {
+        self.keys(false)?;
+        window.remove_menu()?;
+        self.keys(true)
+    }
+
+    /// Gives the items their keys, or takes them away.
+    #[cfg(target_os = "linux")]
+    fn keys(&self, given: bool) -> tauri::Result<()> {
+        for sub in &self.entries {
+            let Entry::Sub { text, entries } = sub else { continue };
+            let found = self.bar.get(&sub_id(BAR, text));
+            let Some(menu) = found.as_ref().and_then(MenuItemKind::as_submenu) else { continue };
+            for entry in entries {
+                if let Entry::Item { act: Some(act), key: Some(key), .. } = entry
+                    && let Some(item) = menu.get(&act.id(BAR)).as_ref().and_then(MenuItemKind::as_menuitem)
+                {
+                    item.set_accelerator(given.then_some(*key))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Shows what changed: see [`crate::menu::bar`].

@@ -37,8 +37,10 @@ impl Page {
 /// How far the window is.
 #[derive(Debug, Default)]
 pub struct Opening {
-    /// It was drawn: events reach it.
+    /// It said that it is drawn: events reach it.
     drawn: bool,
+    /// It is on the screen, drawn or not.
+    shown: bool,
     /// The page to turn to when it is.
     page: Option<Page>,
     /// What the desktop gave to bring it to the front (Wayland).
@@ -63,9 +65,16 @@ pub fn open(app: &AppHandle, page: Option<Page>, activation_token: Option<String
                 }
                 show(&app, &window);
             }
-            Some(_) => opening.page = page.or(opening.page),
+            Some(window) => {
+                opening.page = page.or(opening.page);
+                if opening.shown {
+                    drop(opening);
+                    show(&app, &window);
+                }
+            }
             None => {
                 opening.drawn = false;
+                opening.shown = false;
                 opening.page = page;
                 drop(opening);
                 if let Err(error) = build(&app) {
@@ -94,7 +103,7 @@ fn build(app: &AppHandle) -> tauri::Result<()> {
     let app = app.clone();
     std::thread::spawn(move || {
         std::thread::sleep(PATIENCE);
-        drawn(&app);
+        late(&app);
     });
     Ok(())
 }
@@ -108,20 +117,31 @@ fn is_our_own(url: &Url) -> bool {
     }
 }
 
-/// The window has drawn what there is, or its time is up.
+/// The window has drawn what there is, and hears events from now on.
 pub fn drawn(app: &AppHandle) {
     let Some(window) = app.get_webview_window(LABEL) else { return };
     let shell = app.state::<Shell>();
     let mut opening = lock(&shell.opening);
-    if std::mem::replace(&mut opening.drawn, true) {
-        return;
-    }
+    opening.drawn = true;
     let page = opening.page.take();
+    let shown = std::mem::replace(&mut opening.shown, true);
     drop(opening);
     if let Some(page) = page {
         let _ = app.emit("page", page.name());
     }
-    show(app, &window);
+    if !shown {
+        show(app, &window);
+    }
+}
+
+/// Its time is up: it is shown as it is. The page to turn to waits until somebody hears of it.
+fn late(app: &AppHandle) {
+    let Some(window) = app.get_webview_window(LABEL) else { return };
+    let shell = app.state::<Shell>();
+    let shown = std::mem::replace(&mut lock(&shell.opening).shown, true);
+    if !shown {
+        show(app, &window);
+    }
 }
 
 /// The window was closed: the next one begins anew.
