@@ -1,43 +1,11 @@
 //! A keychain that is locked or absent ends in a sentence: never a hang, and never a prompt that nobody asked for.
 
+use crate::support::prompts::Prompts;
 use crate::support::{Keyring, Provider, Session};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What the keychain may take to say no, whole command included; the agent's own bound is 5 s.
 const PROMPT: Duration = Duration::from_secs(8);
-
-/// Watches the bus for the keychain's prompter being called.
-struct Prompts(std::process::Child);
-
-impl Prompts {
-    fn watch(session: &Session) -> Self {
-        let child = session
-            .command("dbus-monitor")
-            .args([
-                "--session",
-                "interface='org.gnome.keyring.internal.Prompter'",
-                "interface='org.freedesktop.Secret.Prompt'",
-            ])
-            .stdout(std::fs::File::create(session.home().join("prompts")).unwrap())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-monitor");
-        session.wait_for("dbus-monitor", || text(session).contains("NameAcquired"));
-        Self(child)
-    }
-
-    fn none(mut self, session: &Session) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-        let text = text(session);
-        assert!(!text.contains("BeginPrompting") && !text.contains("member=Prompt"), "a prompt was raised: {text}");
-    }
-}
-
-fn text(session: &Session) -> String {
-    std::fs::read_to_string(session.home().join("prompts")).unwrap_or_default()
-}
 
 #[test]
 fn a_locked_keychain_is_a_sentence_and_no_prompt_and_opening_it_goes_on_by_itself() {
@@ -54,7 +22,7 @@ fn a_locked_keychain_is_a_sentence_and_no_prompt_and_opening_it_goes_on_by_itsel
     assert!(said.contains("Your keychain is locked; unlock it"), "{said}");
     session.larder(&["refresh", "work"]).fails(6);
     assert_eq!(session.larder(&["status"]).code, 6);
-    prompts.none(&session);
+    prompts.none();
     session.unlock_keyring();
     session.larder(&["token", "work"]).ok();
     session.larder(&["refresh", "work"]).ok();
@@ -71,7 +39,7 @@ fn signing_out_with_a_locked_keychain_clears_now_and_shreds_the_key_once_it_open
     let prompts = Prompts::watch(&session);
     session.larder(&["sign-out", "work"]).fails(6);
     assert_eq!(session.account("work")["state"], "signing-out");
-    prompts.none(&session);
+    prompts.none();
     session.unlock_keyring();
     let events = session.events();
     session.larder(&["unlock"]).ok();
@@ -119,7 +87,7 @@ fn a_locked_keychain_at_a_sign_in_stores_nothing() {
     let url = session.larder(&["sign-in", "work", "--no-browser"]).ok();
     let redirect = session.browse(&url, "ada", "allow");
     session.larder_reads(&["callback"], &redirect).fails(6);
-    prompts.none(&session);
+    prompts.none();
     session.wait_for("the revocation", || provider.live_sessions() == 0);
 }
 
