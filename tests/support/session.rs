@@ -103,6 +103,11 @@ impl Session {
         self.variables.insert(name.into(), value.as_ref().to_owned());
     }
 
+    /// Takes a variable away from every command to come.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(OsStr::new(name));
+    }
+
     /// The session's home.
     pub fn home(&self) -> &Path {
         self.home.path()
