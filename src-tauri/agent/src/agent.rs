@@ -4,8 +4,9 @@ use crate::audit::Audit;
 use crate::configuration::Configuration;
 use crate::perform::{Hands, Performed, Task, broke_off, keychain_state};
 use crate::program::{self, Program};
+use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
-use crate::{discovery, grants, identity, token_endpoint};
+use crate::{discovery, grants, hooks, identity};
 use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 
 /// The longest sleep. A timer stops while the machine sleeps, and the wall clock can be set: what is due is looked at
 /// again at least this often, so nothing is late by more than this after either.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// How long whoever signs out waits to hear what came of the revocation.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
@@ -93,6 +94,13 @@ pub enum Message {
         /// The account, and the generation that was written.
         result: Result<(AccountId, Generation), Problem>,
     },
+    /// A client secret is kept.
+    SecretKept {
+        /// The issuer it is for.
+        issuer: String,
+        /// The client.
+        client: String,
+    },
     /// The keychain was asked.
     Keychain(KeychainState),
     /// Whoever signed out has waited long enough to hear of the revocation.
@@ -138,6 +146,8 @@ pub struct Agent {
     awaiting: HashMap<AttemptId, Vec<Reply>>,
     signing_out: HashMap<AccountId, (String, Vec<Reply>)>,
     finished: HashMap<AttemptId, AccountId>,
+    hooks: hooks::Runner,
+    settings: Settings,
     window: Option<u64>,
     next_ask: u64,
     draining: Vec<Reply>,
@@ -169,6 +179,8 @@ impl Agent {
             awaiting: HashMap::new(),
             signing_out: HashMap::new(),
             finished: HashMap::new(),
+            hooks: hooks::Runner::default(),
+            settings: Settings::default(),
             window: None,
             next_ask: 0,
             draining: Vec::new(),
@@ -182,6 +194,7 @@ impl Agent {
 
     /// Runs until it is told to make way, and nothing is in flight any more.
     pub async fn run(mut self) {
+        self.look_at_configuration().await;
         self.happen(HouseEvent::Tick).await;
         let mut stopping: Option<tokio::time::Instant> = None;
         loop {
@@ -275,6 +288,10 @@ impl Agent {
                 let result = result.map(|(_, generation)| generation);
                 self.happen(HouseEvent::Stored { attempt, result }).await;
             }
+            Message::SecretKept { issuer, client } => {
+                self.configuration.secret(issuer, client, true);
+                self.show(self.hands.clock.now());
+            }
             Message::Keychain(state) => self.happen(HouseEvent::Keychain(state)).await,
             Message::SignedOut { account, revocation } => self.answer_signed_out(&account, revocation),
             Message::SignOutFailed { account, problem } => self.sign_out_failed(&account, &problem),
@@ -307,7 +324,10 @@ impl Agent {
             HouseEffect::Store { attempt, account, label, keep_key } => self.store(attempt, account, label, keep_key),
             HouseEffect::RevokeAttempt { attempt } => self.revoke_attempt(&attempt),
             HouseEffect::ForgetAttempt { attempt } => {
-                self.secrets.remove(&attempt);
+                let forgotten = self.secrets.remove(&attempt);
+                if let Some(loopback) = forgotten.and_then(|secrets| secrets.loopback) {
+                    loopback.close_soon();
+                }
             }
             HouseEffect::HandOut { ask, account } => self.hand_out(ask, account),
             HouseEffect::Answer { ask } => self.answer_ask(ask),
@@ -335,6 +355,9 @@ impl Agent {
     async fn record(&self, event: EventView) {
         // Nobody may be looking.
         let _ = self.pushes.send(Push::Event(event.clone()));
+        let known = event.account.as_ref().and_then(|id| self.house.find(id.as_str()).ok());
+        let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();
+        self.hooks.run(&self.configuration.settings().hooks, &event, &provider);
         self.audit.record(event).await;
     }
 

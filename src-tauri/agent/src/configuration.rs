@@ -2,12 +2,14 @@
 
 use crate::policy::{self, Policy};
 use crate::providers::{self, Provider, Providers};
+use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::protocol::{Answer, Decision, Request};
 use larder_core::view::{EventKind, ProviderView, RedirectKind};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -18,7 +20,10 @@ const DEMO: &str = "demo";
 pub struct Configuration {
     providers: Watched<Providers>,
     policy: Watched<Policy>,
+    settings: Watched<Settings>,
     demo: Option<(u64, Provider)>,
+    /// Issuer and client of every secret that is kept.
+    secrets: BTreeSet<(String, String)>,
 }
 
 /// A file, the last good reading of it, and what is wrong with it now.
@@ -68,7 +73,7 @@ impl<T> Watched<T> {
 
 impl Configuration {
     /// Reads the profile's files. What is wrong with them is kept as a problem, not an error: accounts go on.
-    pub fn new(profile: &Profile) -> Self {
+    pub fn new(profile: &Profile, secrets: BTreeSet<(String, String)>) -> Self {
         Self {
             providers: Watched::new(profile.providers(), providers::read),
             policy: {
@@ -76,13 +81,16 @@ impl Configuration {
                 policy::ship(&profile.policy());
                 Watched::new(profile.policy(), policy::read)
             },
+            settings: Watched::new(profile.settings(), settings::read),
             demo: None,
+            secrets,
         }
     }
 
     /// Reads again what changed. Returns the providers whose definition did.
     pub fn reload(&mut self) -> Vec<ProviderName> {
         self.policy.reload();
+        self.settings.reload();
         let Some(before) = self.providers.reload() else { return Vec::new() };
         let Some(after) = &self.providers.good else { return Vec::new() };
         after
@@ -94,13 +102,42 @@ impl Configuration {
 
     /// What is wrong with the files now.
     pub fn problems(&self) -> Vec<Problem> {
-        self.providers.problem.iter().chain(&self.policy.problem).cloned().collect()
+        let problems = self.providers.problem.iter().chain(&self.policy.problem).chain(&self.settings.problem);
+        problems.cloned().collect()
+    }
+
+    /// The settings, as they could last be read.
+    pub fn settings(&self) -> Settings {
+        self.settings.good.clone().unwrap_or_default()
+    }
+
+    /// They can be read, but not be used.
+    pub fn cannot_use_settings(&mut self, problem: Problem) {
+        self.settings.problem = Some(problem);
+    }
+
+    /// Where they are written down.
+    pub fn settings_file(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// The issuers that this profile has to do with.
+    pub fn issuers(&self) -> Vec<String> {
+        let used = self.providers.good.iter().flatten().filter(|(_, provider)| !provider.client_id.is_empty());
+        let demo = self.demo.iter().map(|(_, provider)| provider.authority());
+        let issuers: BTreeSet<String> = used.map(|(_, provider)| provider.authority()).chain(demo).collect();
+        issuers.into_iter().collect()
     }
 
     /// Every provider, for people.
     pub fn views(&self) -> Vec<ProviderView> {
-        let demo = self.demo.iter().map(|(_, provider)| provider.view(&DEMO.into(), true));
-        let own = self.providers.good.iter().flatten().map(|(name, provider)| provider.view(name, false));
+        let demo = self.demo.iter().map(|(_, provider)| provider.view(&DEMO.into(), true, false));
+        let own = self
+            .providers
+            .good
+            .iter()
+            .flatten()
+            .map(|(name, provider)| provider.view(name, false, !self.lacks_secret(provider)));
         demo.chain(own.filter(|view| self.demo.is_none() || view.name.as_str() != DEMO)).collect()
     }
 
@@ -127,6 +164,21 @@ impl Configuration {
         match &self.policy.problem {
             Some(problem) => Err(problem.clone()),
             None => Ok(self.policy.get()?.decide(program, account)),
+        }
+    }
+
+    /// Whether this provider demands a secret that is not kept.
+    pub fn lacks_secret(&self, provider: &Provider) -> bool {
+        let kept = self.secrets.contains(&(provider.authority(), provider.client_id.clone()));
+        provider.auth_method != providers::AuthMethod::None && !kept
+    }
+
+    /// A secret was kept, or forgotten.
+    pub fn secret(&mut self, issuer: String, client: String, kept: bool) {
+        if kept {
+            self.secrets.insert((issuer, client));
+        } else {
+            self.secrets.remove(&(issuer, client));
         }
     }
 
@@ -160,7 +212,9 @@ impl Configuration {
                 Ok((Answer::Done, Some(EventKind::ProviderChanged)))
             }
             Request::RemoveProvider { name } => {
-                if !self.providers.get()?.contains_key(&name) {
+                // An entry of the catalogue that nobody wrote down cannot be removed either.
+                let own = |provider: &Provider| provider.written != providers::Written::default();
+                if !self.providers.get()?.get(&name).is_some_and(own) {
                     return Err(Problem::NoSuchProvider { provider: name.0 });
                 }
                 let signed_in: Vec<_> = accounts
@@ -208,19 +262,15 @@ fn demo(issuer: String) -> Result<Provider, Problem> {
             detail: "the demonstration runs on this computer's own address".to_owned(),
         });
     }
-    let provider = Provider {
+    let scopes = ["openid", "profile", "email", "offline_access"].map(larder_core::names::Scope::from).to_vec();
+    let redirects = [RedirectKind::DeepLink, RedirectKind::Loopback].map(providers::WrittenRedirect::Kind).to_vec();
+    let written = providers::Written {
         title: Some("Demo".to_owned()),
         issuer: Some(issuer),
-        authorization_endpoint: None,
-        token_endpoint: None,
-        revocation_endpoint: None,
-        userinfo_endpoint: None,
-        client_id: "larder-desktop".to_owned(),
-        scopes: ["openid", "profile", "email", "offline_access"].map(larder_core::names::Scope::from).to_vec(),
-        redirects: vec![RedirectKind::DeepLink],
-        token_endpoint_auth_method: providers::AuthMethod::None,
-        authorization_params: std::collections::BTreeMap::new(),
+        client_id: Some("larder-desktop".to_owned()),
+        scopes: Some(scopes),
+        redirects: Some(redirects),
+        ..providers::Written::default()
     };
-    provider.check(DEMO)?;
-    Ok(provider)
+    Provider::resolve(DEMO, written)
 }

@@ -81,7 +81,7 @@ pub async fn discover(http: &Http, name: &ProviderName, provider: &Provider) -> 
         });
     }
     Ok(Server {
-        issuer: provider.issuer.clone().unwrap_or_else(|| authorization_endpoint.origin().ascii_serialization()),
+        issuer: provider.authority(),
         revocation_endpoint: pick(
             "revocation_endpoint",
             &provider.revocation_endpoint,

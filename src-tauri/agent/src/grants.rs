@@ -278,6 +278,20 @@ pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) 
     })
 }
 
+/// When the account's person last signed in.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn signed_in_at(database: &Database, account: AccountId) -> Result<Option<WallTime>, Problem> {
+    database
+        .run(move |connection| {
+            let query = "SELECT signed_in_at FROM account WHERE id = ?1";
+            let at: Option<i64> = connection.query_row(query, [account.as_str()], |row| row.get(0))?;
+            Ok(at.map(WallTime))
+        })
+        .await
+}
+
 /// Writes down that this refresh token is about to be sent. Returns how many runs of the agent began to send it.
 ///
 /// # Errors

@@ -1,8 +1,10 @@
 //! HTTP as the token endpoint's client needs it: bounded, no redirects followed, no body in an error.
 
+use crate::settings::Settings;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
 use reqwest::redirect::Policy;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,11 +56,24 @@ impl From<NoAnswer> for Problem {
 }
 
 impl Http {
-    /// A client with the system's trust store and proxy.
+    /// A client with the system's trust store and proxy, and what the person's settings add.
     ///
     /// # Errors
-    /// Where the TLS stack cannot be set up.
-    pub fn new() -> Result<Self, Problem> {
+    /// [`Problem::BadConfig`] where proxy or certificates cannot be used as they are written down.
+    pub fn new(settings: &Settings, file: &Path) -> Result<Self, Problem> {
+        let bad = |detail: String| Problem::BadConfig { file: file.display().to_string(), line: 1, detail };
+        let mut authorities = Vec::new();
+        if let Some(path) = &settings.ca_file {
+            let pem =
+                std::fs::read(path).map_err(|error| bad(format!("ca_file {}: {}", path.display(), error.kind())))?;
+            authorities = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|_| bad(format!("ca_file {} holds no PEM certificates", path.display())))?;
+        }
+        let proxy = settings
+            .proxy
+            .as_ref()
+            .map(|proxy| reqwest::Proxy::all(proxy).map_err(|_| bad("proxy is not a URL".to_owned())))
+            .transpose()?;
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("Larder/", env!("CARGO_PKG_VERSION")))
@@ -66,9 +81,14 @@ impl Http {
                 .redirect(Policy::none())
                 .connect_timeout(CONNECT_PATIENCE)
                 .timeout(PATIENCE)
+                .tls_certs_merge(authorities.clone())
         };
         let failed = |_| Problem::Internal { detail: "HTTPS cannot be set up".to_owned() };
-        Ok(Self { client: builder().build().map_err(failed)?, direct: builder().no_proxy().build().map_err(failed)? })
+        let through = match proxy {
+            Some(proxy) => builder().proxy(proxy),
+            None => builder(),
+        };
+        Ok(Self { client: through.build().map_err(failed)?, direct: builder().no_proxy().build().map_err(failed)? })
     }
 
     /// GET, with a bearer token where one is given.
@@ -87,13 +107,23 @@ impl Http {
     ///
     /// # Errors
     /// [`NoAnswer`].
-    pub async fn post_form(&self, url: &Url, body: String) -> Result<Response, NoAnswer> {
-        let request = self
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        body: String,
+        credentials: Option<(&str, &secrecy::SecretString)>,
+    ) -> Result<Response, NoAnswer> {
+        let mut request = self
             .for_host(url)
             .post(url.clone())
             .header("accept", "application/json")
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
+        if let Some((client, secret)) = credentials {
+            // RFC 6749 section 2.3.1: both are form-encoded before they go into the header.
+            let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            request = request.basic_auth(encode(client), Some(encode(secrecy::ExposeSecret::expose_secret(secret))));
+        }
         self.send(request, url).await
     }
 
@@ -190,7 +220,7 @@ pub fn host(url: &Url) -> String {
 }
 
 /// Whether a URL is this computer's own: the literal addresses, and the one name that the system keeps for them.
-fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),

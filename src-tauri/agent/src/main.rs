@@ -25,9 +25,9 @@ fn main() -> ExitCode {
 fn start() -> Result<(), Problem> {
     no_core_dumps();
     let profile = Profile::locate(|name| std::env::var_os(name))?;
-    // Two threads serve; the database and the keychain have their own.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread serves: an answer then needs no hand-over, and an idle agent wakes one thread. What blocks (database,
+    // keychain) has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::Internal { detail: error.kind().to_string() })?;

@@ -7,13 +7,16 @@ use crate::http::Http;
 use crate::keychain::Keychain;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
-use crate::{failpoint, token_endpoint};
+use crate::token_endpoint::{Client, Ended};
+use crate::{client_secret, failpoint, token_endpoint};
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
 use larder_core::names::{AccountId, Generation, Operation};
 use larder_core::problem::{Problem, Why};
 use larder_core::view::KeychainState;
+use oauth2::{AuthorizationCode, PkceCodeVerifier};
+use secrecy::SecretString;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 /// An interrupted refresh may begin so many times: once, and once more after a crash.
@@ -27,8 +30,8 @@ pub struct Hands {
     pub database: Database,
     /// Holds the data keys.
     pub keychain: Keychain,
-    /// Asks providers.
-    pub http: Http,
+    /// Asks providers; made anew when the settings change.
+    http: RwLock<Http>,
     held: Mutex<HashMap<Operation, Held>>,
     keys: Mutex<HashMap<AccountId, DataKey>>,
 }
@@ -39,6 +42,8 @@ struct Held {
     endpoints: Endpoints,
     /// What was read, to be sent or revoked.
     before: Tokens,
+    /// The client's own, where it has one.
+    secret: Option<SecretString>,
     /// How long access tokens of this grant lived so far.
     lifetime: Option<Duration>,
     /// What came, to be stored.
@@ -87,7 +92,7 @@ pub fn keychain_state(problem: &Problem) -> Option<KeychainState> {
 impl Hands {
     /// Hands that hold nothing yet.
     pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
-        Self { clock, database, keychain, http, held: Mutex::default(), keys: Mutex::default() }
+        Self { clock, database, keychain, http: RwLock::new(http), held: Mutex::default(), keys: Mutex::default() }
     }
 
     /// The account's key: from memory, else from the keychain. Keys are read when first needed.
@@ -105,9 +110,50 @@ impl Hands {
         Ok(key)
     }
 
+    /// The secret of a grant's client, where it authenticates with one.
+    ///
+    /// # Errors
+    /// [`Problem::SecretNeeded`]; [`Problem::KeychainLocked`] and its kin.
+    pub async fn client_secret(&self, endpoints: &Endpoints) -> Result<Option<SecretString>, Problem> {
+        if endpoints.token_endpoint_auth_method == "none" {
+            return Ok(None);
+        }
+        let secret =
+            client_secret::read(&self.database, &self.keychain, &endpoints.issuer, &endpoints.client_id).await?;
+        secret.map(Some).ok_or_else(|| Problem::SecretNeeded { provider: endpoints.issuer.clone() })
+    }
+
+    /// Exchanges an authorization code.
+    pub async fn exchange(
+        &self,
+        endpoints: &Endpoints,
+        provider: &str,
+        code: AuthorizationCode,
+        verifier: PkceCodeVerifier,
+        redirect_uri: &str,
+    ) -> Ended {
+        match self.client_secret(endpoints).await {
+            Ok(secret) => {
+                let client = Client { endpoints, secret: secret.as_ref(), provider };
+                token_endpoint::exchange(&self.http(), self.clock.as_ref(), client, code, verifier, redirect_uri).await
+            }
+            Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
+        }
+    }
+
     /// Keeps a key in memory.
     pub fn remember_key(&self, account: &AccountId, key: &DataKey) {
         lock(&self.keys).insert(account.clone(), key.clone());
+    }
+
+    /// What asks providers.
+    pub fn http(&self) -> Http {
+        self.http.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on, providers are asked this way.
+    pub fn ask_through(&self, http: Http) {
+        *self.http.write().unwrap_or_else(PoisonError::into_inner) = http;
     }
 
     /// Performs one effect.
@@ -216,14 +262,20 @@ impl Hands {
         let Some(before) = opened.tokens else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
         let Some(refresh_token) = &before.refresh_token else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
         let hash = token_digest(refresh_token);
+        let secret = match self.client_secret(&opened.endpoints).await {
+            Ok(secret) => secret,
+            Err(problem) => return not(Trouble::Passing(problem)),
+        };
         // Writing the journal is the proof that the new token can be written, before the old one is spent.
         match grants::journal(&self.database, account.clone(), generation, hash.clone(), resumed).await {
             Ok(tries) if tries > MOST_TRIES => return not(Trouble::Lasting(Why::Refused)),
             Ok(_) => {}
             Err(problem) => return not(Trouble::Passing(problem)),
         }
-        lock(&self.held)
-            .insert(operation, Held { endpoints: opened.endpoints, before, lifetime: opened.lifetime, after: None });
+        lock(&self.held).insert(
+            operation,
+            Held { endpoints: opened.endpoints, before, secret, lifetime: opened.lifetime, after: None },
+        );
         Arrival::Prepared { hash }
     }
 
@@ -236,8 +288,11 @@ impl Hands {
                 spent: false,
             });
         };
-        let mut ended =
-            token_endpoint::refresh(&self.http, self.clock.as_ref(), &held.endpoints, provider, &refresh_token).await;
+        let client = Client { endpoints: &held.endpoints, secret: held.secret.as_ref(), provider };
+        let mut ended = token_endpoint::refresh(&self.http(), self.clock.as_ref(), client, &refresh_token).await;
+        if ended.outcome == Outcome::NeedsSignIn(Why::Refused) && self.tested_too_long(account, &held.endpoints).await {
+            ended.outcome = Outcome::NeedsSignIn(Why::Testing);
+        }
         if let Outcome::Tokens(grant) = &mut ended.outcome {
             // A provider that says nothing this time means what it said before: else an ended token would pass for good.
             grant.lifetime = grant.lifetime.or(held.lifetime);
@@ -248,6 +303,17 @@ impl Hands {
             held.after = Some((tokens, grant.clone()));
         }
         Arrival::Answered(ended.outcome)
+    }
+
+    /// Whether the session ended about when this provider ends those of projects that are not published.
+    async fn tested_too_long(&self, account: &AccountId, endpoints: &Endpoints) -> bool {
+        const DAY: i64 = 86_400_000;
+        let Some(days) = crate::catalogue::testing_days(&endpoints.issuer) else { return false };
+        let signed_in_at = grants::signed_in_at(&self.database, account.clone()).await.ok().flatten();
+        signed_in_at.is_some_and(|signed_in_at| {
+            let age = self.clock.now().wall.0 - signed_in_at.0;
+            age > days * DAY - DAY / 2 && age < days * DAY + DAY
+        })
     }
 
     async fn save(&self, account: &AccountId, operation: Operation, generation: Generation) -> Result<(), Problem> {
@@ -267,14 +333,16 @@ impl Hands {
         let Ok(Some(key)) = self.key(account).await else { return };
         let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key).await else { return };
         if let Some(before) = opened.tokens {
+            // Without its secret the client may not be believed; then the provider says so.
+            let secret = self.client_secret(&opened.endpoints).await.unwrap_or_default();
             lock(&self.held)
-                .insert(operation, Held { endpoints: opened.endpoints, before, lifetime: None, after: None });
+                .insert(operation, Held { endpoints: opened.endpoints, before, secret, lifetime: None, after: None });
         }
     }
 
     async fn revoke(&self, operation: Operation) -> Result<(), Option<Problem>> {
         let Some(held) = lock(&self.held).remove(&operation) else { return Err(Some(Problem::KeychainLocked)) };
-        self.revoke_tokens(&held.endpoints, &held.before).await
+        self.revoke_tokens(&held.endpoints, held.secret.as_ref(), &held.before).await
     }
 
     async fn revoke_late(&self, operation: Operation) {
@@ -286,13 +354,19 @@ impl Hands {
 
     /// Revokes tokens that nothing was or will be stored of.
     pub async fn give_back(&self, endpoints: &Endpoints, tokens: &Tokens) {
-        if let Err(Some(problem)) = self.revoke_tokens(endpoints, tokens).await {
+        let secret = self.client_secret(endpoints).await.unwrap_or_default();
+        if let Err(Some(problem)) = self.revoke_tokens(endpoints, secret.as_ref(), tokens).await {
             tracing::warn!("tokens that came too late: {}", larder_core::words::sentence(&problem));
         }
     }
 
     /// The refresh token first: it is what lives long. The access token only where there is no other.
-    async fn revoke_tokens(&self, endpoints: &Endpoints, tokens: &Tokens) -> Result<(), Option<Problem>> {
+    async fn revoke_tokens(
+        &self,
+        endpoints: &Endpoints,
+        secret: Option<&SecretString>,
+        tokens: &Tokens,
+    ) -> Result<(), Option<Problem>> {
         if endpoints.revocation_endpoint.is_none() {
             return Err(None);
         }
@@ -304,7 +378,7 @@ impl Hands {
         // Within a quarter of an hour; a token that is lost after that ends by the provider's own clock.
         for wait in [0, 1, 3, 10, 30, 60, 180, 600] {
             tokio::time::sleep(Duration::from_secs(wait)).await;
-            last = token_endpoint::revoke(&self.http, endpoints, token, hint).await;
+            last = token_endpoint::revoke(&self.http(), endpoints, secret, token, hint).await;
             if !matches!(&last, Err(problem) if problem.passes()) {
                 break;
             }

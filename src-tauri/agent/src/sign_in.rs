@@ -5,7 +5,8 @@ use crate::discovery::Server;
 use crate::grants::{Endpoints, Tokens};
 use crate::http::host;
 use crate::identity::Who;
-use crate::providers::Provider;
+use crate::loopback::Loopback;
+use crate::providers::{Provider, Redirect, WrittenRedirect};
 use larder_core::attempt::{Attempt, AuthorizationError, LIFETIME, Phase, Redirected};
 use larder_core::names::{AccountId, AttemptId, Digest, ProviderName, Scope};
 use larder_core::problem::Problem;
@@ -30,6 +31,8 @@ pub struct Secrets {
     pub authorization_url: Url,
     /// As registered at the provider.
     pub redirect_uri: String,
+    /// Listens for the redirect, while the sign-in waits.
+    pub loopback: Option<Loopback>,
     /// What was asked for.
     pub scopes: Vec<Scope>,
     /// Where the code goes. Bound at the start: a redirect cannot change it.
@@ -42,37 +45,57 @@ pub struct Secrets {
     pub result: Option<(Who, Tokens)>,
 }
 
-/// Draws the secrets of a new sign-in, and builds its authorization request.
+/// For whom a sign-in is.
+#[derive(Clone, Debug, Default)]
+pub struct Purpose {
+    /// The account that is signed in again, with what the provider may recognise its person by.
+    pub account: Option<(AccountId, Option<String>)>,
+    /// What to call a new account.
+    pub label: Option<String>,
+    /// Somebody is signed in at this provider already: the person may want to choose another account.
+    pub choose: bool,
+}
+
+/// The redirect of this kind, or the provider's first.
 ///
 /// # Errors
-/// [`Problem::SchemeUnhandled`] where the provider lists no redirect that can be used.
+/// [`Problem::BadProvider`] where the provider lists no address that this kind needs.
+pub fn choose_redirect(name: &str, provider: &Provider, wanted: Option<RedirectKind>) -> Result<Redirect, Problem> {
+    let Some(kind) = wanted else {
+        return provider.redirects.first().cloned().ok_or(Problem::SchemeUnhandled);
+    };
+    let written = provider.redirects.iter().find(|redirect| redirect.kind == kind).cloned();
+    written.map_or_else(|| WrittenRedirect::Kind(kind).check(name), Ok)
+}
+
+/// Draws the secrets of a new sign-in, and builds its authorization request. `listener` is what waits for a loopback redirect.
 pub fn begin(
     clock: &dyn Clock,
     name: &ProviderName,
     provider: &Provider,
     server: &Server,
-    redirect: Option<RedirectKind>,
-    account: Option<(AccountId, Option<String>)>,
-    label: Option<String>,
-) -> Result<(Attempt, Secrets), Problem> {
-    let redirect = redirect.or_else(|| provider.redirects.first().copied()).unwrap_or(RedirectKind::DeepLink);
-    if redirect == RedirectKind::Loopback {
-        return Err(Problem::BadProvider {
-            provider: name.0.clone(),
-            field: "redirects".to_owned(),
-            detail: "\"loopback\" is not offered yet; use \"deep-link\" or \"paste\"".to_owned(),
-        });
-    }
+    redirect: &Redirect,
+    loopback: Option<Loopback>,
+    purpose: Purpose,
+) -> (Attempt, Secrets) {
+    let redirect_uri = loopback.as_ref().map_or_else(|| redirect.uri.to_string(), |open| open.redirect_uri.clone());
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     // `oauth2`'s random state: 128 bits, as RFC 6749 section 10.10 asks for.
     let (state, nonce) = (CsrfToken::new_random(), CsrfToken::new_random());
+    let openid = provider.scopes.iter().any(|scope| scope.as_str() == "openid");
+    let mut parameters = provider.authorization_params.clone();
+    if openid && purpose.choose && purpose.account.is_none() {
+        // OpenID Connect Core 3.1.2.1: a list, separated by spaces.
+        let prompt = parameters.remove("prompt").map(|prompt| format!("{prompt} select_account"));
+        parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
+    }
     let mut url = server.authorization_endpoint.clone();
     {
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")
             .append_pair("client_id", &provider.client_id)
-            .append_pair("redirect_uri", REDIRECT_URI)
+            .append_pair("redirect_uri", &redirect_uri)
             .append_pair("state", state.secret())
             .append_pair("code_challenge", challenge.as_str())
             .append_pair("code_challenge_method", challenge.method().as_str());
@@ -80,15 +103,13 @@ pub fn begin(
             let scopes: Vec<_> = provider.scopes.iter().map(|scope| scope.as_str()).collect();
             query.append_pair("scope", &scopes.join(" "));
         }
-        if provider.scopes.iter().any(|scope| scope.as_str() == "openid") {
+        if openid {
             query.append_pair("nonce", nonce.secret());
         }
-        if let Some(hint) = account.as_ref().and_then(|(_, hint)| hint.as_ref()) {
+        if let Some(hint) = purpose.account.as_ref().and_then(|(_, hint)| hint.as_ref()) {
             query.append_pair("login_hint", hint);
         }
-        for (key, value) in &provider.authorization_params {
-            query.append_pair(key, value);
-        }
+        query.extend_pairs(&parameters);
     }
     let attempt = Attempt {
         id: AttemptId(uuid::Uuid::new_v4().to_string()),
@@ -96,9 +117,9 @@ pub fn begin(
         issuer: server.issuer.clone(),
         client_id: provider.client_id.clone(),
         host: host(&server.authorization_endpoint),
-        account: account.map(|(account, _)| account),
-        label,
-        redirect,
+        account: purpose.account.map(|(account, _)| account),
+        label: purpose.label,
+        redirect: redirect.kind,
         state: digest(state.secret()),
         until: clock.now().plus(LIFETIME),
         phase: Phase::Waiting,
@@ -108,12 +129,13 @@ pub fn begin(
         code: None,
         nonce: SecretString::from(nonce.secret().as_str()),
         authorization_url: url,
-        redirect_uri: REDIRECT_URI.to_owned(),
+        redirect_uri,
+        loopback,
         scopes: provider.scopes.clone(),
         endpoints: Endpoints {
             issuer: server.issuer.clone(),
             client_id: provider.client_id.clone(),
-            token_endpoint_auth_method: "none".to_owned(),
+            token_endpoint_auth_method: provider.auth_method.name().to_owned(),
             token_endpoint: server.token_endpoint.to_string(),
             revocation_endpoint: server.revocation_endpoint.as_ref().map(Url::to_string),
             userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
@@ -123,7 +145,7 @@ pub fn begin(
         iss_required: server.iss_required,
         result: None,
     };
-    Ok((attempt, secrets))
+    (attempt, secrets)
 }
 
 /// SHA-256, in hexadecimal. States are compared by their digests, which tells nothing about how much of one is right.
@@ -139,13 +161,16 @@ pub struct Callback {
     pub code: Option<AuthorizationCode>,
     /// RFC 9207.
     pub iss: Option<String>,
+    /// The redirect URI that it came back to: the sign-in must have named the same.
+    pub redirect_uri: String,
 }
 
-/// Takes a redirect apart: Larder's own redirect URI, then the parameters of RFC 6749 section 4.1.2, each at most once.
+/// Takes a redirect apart: Larder's own redirect URI or one of those that are waited for, then the parameters of
+/// RFC 6749 section 4.1.2, each at most once.
 ///
 /// # Errors
 /// [`Problem::BadCallback`].
-pub fn parse_callback(text: &str) -> Result<Callback, Problem> {
+pub fn parse_callback(text: &str, waiting: &[&str]) -> Result<Callback, Problem> {
     let bad = |detail: &str| Err(Problem::BadCallback { detail: detail.to_owned() });
     if text.len() > MOST_CALLBACK {
         return bad("it is too long");
@@ -154,14 +179,23 @@ pub fn parse_callback(text: &str) -> Result<Callback, Problem> {
     if text.chars().any(char::is_control) {
         return bad("it holds control characters");
     }
-    if !is_ours(text) {
-        return bad(&format!("it does not begin with {REDIRECT_URI}"));
-    }
-    let Ok(url) = Url::parse(text) else { return bad("it is not a URL") };
-    // Browsers and handlers may write one slash or three; an authority is none of ours.
-    if url.has_host() && url.host_str().is_some_and(|host| !host.is_empty()) || url.path() != "/callback" {
-        return bad(&format!("it does not begin with {REDIRECT_URI}"));
-    }
+    let foreign = || bad(&format!("it does not begin with {REDIRECT_URI}, nor where a sign-in waits"));
+    let Ok(url) = Url::parse(text) else { return foreign() };
+    let redirect_uri = if is_ours(text) {
+        // Browsers and handlers may write one slash or three; an authority is none of ours.
+        if url.host_str().is_some_and(|host| !host.is_empty()) || url.path() != "/callback" {
+            return foreign();
+        }
+        REDIRECT_URI.to_owned()
+    } else {
+        let mut bare = url.clone();
+        bare.set_query(None);
+        bare.set_fragment(None);
+        match waiting.iter().find(|uri| Url::parse(uri).is_ok_and(|uri| uri == bare)) {
+            Some(uri) => (*uri).to_owned(),
+            None => return foreign(),
+        }
+    };
     let mut parameters: HashMap<String, String> = HashMap::new();
     for (key, value) in url.query_pairs() {
         if value.contains('\u{fffd}') {
@@ -189,6 +223,7 @@ pub fn parse_callback(text: &str) -> Result<Callback, Problem> {
         redirected: Redirected { state: digest(&state), answer },
         code: code.map(AuthorizationCode::new),
         iss,
+        redirect_uri,
     })
 }
 
@@ -219,7 +254,7 @@ mod tests {
     use super::*;
 
     fn reason(text: &str) -> String {
-        match parse_callback(text) {
+        match parse_callback(text, &[]) {
             Err(Problem::BadCallback { detail }) => detail,
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("accepted: {text}"),
@@ -233,9 +268,21 @@ mod tests {
             "DEV.larder.desktop:/callback?state=s&code=c&iss=i",
             "dev.larder.desktop:///callback?code=c&state=s\n",
         ] {
-            let callback = parse_callback(text).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
+            let callback = parse_callback(text, &[]).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
             assert_eq!(callback.redirected, Redirected { state: digest("s"), answer: Ok(()) });
             assert!(callback.code.is_some());
+        }
+    }
+
+    #[test]
+    fn a_redirect_that_is_waited_for_is_taken_by_its_whole_address() {
+        let waiting = ["http://127.0.0.1:49817/callback", "https://me.example/cb"];
+        for text in ["http://127.0.0.1:49817/callback?code=c&state=s", "https://me.example/cb?state=s&code=c#_"] {
+            let callback = parse_callback(text, &waiting).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
+            assert!(text.starts_with(&callback.redirect_uri));
+        }
+        for text in ["http://127.0.0.1:49818/callback?code=c&state=s", "https://me.example/cb/?code=c&state=s"] {
+            assert!(parse_callback(text, &waiting).is_err(), "{text}");
         }
     }
 

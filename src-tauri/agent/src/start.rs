@@ -7,8 +7,9 @@ use crate::configuration::Configuration;
 use crate::database::Database;
 use crate::http::Http;
 use crate::perform::Hands;
+use crate::settings::Settings;
 use crate::socket::{self, MOST_CONNECTIONS, Serving};
-use crate::{folders, grants, keychain};
+use crate::{client_secret, folders, grants, keychain};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use std::fs::{File, TryLockError};
@@ -34,10 +35,12 @@ pub async fn run(profile: Profile) -> Result<(), Problem> {
     let database = Database::open(&profile.database())?;
     let audit = Audit::open(&profile.audit())?;
     let accounts = grants::all(&database, clock.now()).await?;
-    let hands = Hands::new(clock, database, keychain::os_keychain(), Http::new()?);
+    let secrets = client_secret::kept(&database).await?;
+    let hands =
+        Hands::new(clock, database, keychain::os_keychain(), Http::new(&Settings::default(), &profile.settings())?);
     let (outbox, inbox) = mpsc::channel(INBOX);
     let (pushes, _) = broadcast::channel(PUSHES);
-    let configuration = Configuration::new(&profile);
+    let configuration = Configuration::new(&profile, secrets);
     let agent = Agent::new(hands, audit, configuration, accounts, (outbox.clone(), inbox), pushes.clone());
     let listener = socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?;
     let (close, closing) = watch::channel(false);

@@ -12,8 +12,9 @@ use oauth2::basic::{
     BasicTokenType,
 };
 use oauth2::{
-    AuthorizationCode, ClientId, EndpointNotSet, EndpointSet, ExtraTokenFields, PkceCodeVerifier, RedirectUrl,
-    RefreshToken, RequestTokenError, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet, ExtraTokenFields,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, StandardRevocableToken, StandardTokenResponse,
+    TokenResponse, TokenUrl,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ impl ExtraTokenFields for OpenIdFields {}
 
 type Answered = StandardTokenResponse<OpenIdFields, BasicTokenType>;
 type Failed = RequestTokenError<NoAnswer, BasicErrorResponse>;
-type Client = oauth2::Client<
+type Configured = oauth2::Client<
     BasicErrorResponse,
     Answered,
     BasicTokenIntrospectionResponse,
@@ -49,6 +50,17 @@ type Client = oauth2::Client<
     EndpointNotSet,
     EndpointSet,
 >;
+
+/// Who asks, and where.
+#[derive(Clone, Copy)]
+pub struct Client<'a> {
+    /// Where, and as which client.
+    pub endpoints: &'a Endpoints,
+    /// The client's secret, where it has one.
+    pub secret: Option<&'a SecretString>,
+    /// The provider's name, for people.
+    pub provider: &'a str,
+}
 
 /// How a token request ended. The tokens stay with the agent; the outcome goes to where it is decided what follows.
 pub struct Ended {
@@ -62,15 +74,14 @@ pub struct Ended {
 pub async fn exchange(
     http: &Http,
     clock: &dyn Clock,
-    endpoints: &Endpoints,
-    provider: &str,
+    asks: Client<'_>,
     code: AuthorizationCode,
     verifier: PkceCodeVerifier,
     redirect_uri: &str,
 ) -> Ended {
     let (call, sent) = (Call::new(http), clock.now());
-    let (Some(client), Ok(redirect)) = (client(endpoints), RedirectUrl::new(redirect_uri.to_owned())) else {
-        return broken_endpoint(endpoints);
+    let (Some(client), Ok(redirect)) = (configured(asks), RedirectUrl::new(redirect_uri.to_owned())) else {
+        return broken_endpoint(asks.endpoints);
     };
     let answer = client
         .exchange_code(code)
@@ -78,50 +89,64 @@ pub async fn exchange(
         .set_redirect_uri(Cow::Owned(redirect))
         .request_async(&call)
         .await;
-    ended(answer, endpoints, provider, None, sent, call.seen())
+    ended(answer, asks, None, sent, call.seen())
 }
 
 /// Refreshes (RFC 6749 section 6). A response without a refresh token keeps the one that was sent.
-pub async fn refresh(
-    http: &Http,
-    clock: &dyn Clock,
-    endpoints: &Endpoints,
-    provider: &str,
-    refresh_token: &SecretString,
-) -> Ended {
+pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_token: &SecretString) -> Ended {
     let (call, sent) = (Call::new(http), clock.now());
-    let Some(client) = client(endpoints) else { return broken_endpoint(endpoints) };
+    let Some(client) = configured(asks) else { return broken_endpoint(asks.endpoints) };
     // Sending is the second of the three places that tokens are exposed for.
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let answer = client.exchange_refresh_token(&token).request_async(&call).await;
-    ended(answer, endpoints, provider, Some(refresh_token), sent, call.seen())
+    ended(answer, asks, Some(refresh_token), sent, call.seen())
 }
 
 /// Revokes a token (RFC 7009). Posted by hand: `oauth2` refuses `http`, which loopback servers speak.
 ///
 /// # Errors
 /// The problem, where the provider could not be told.
-pub async fn revoke(http: &Http, endpoints: &Endpoints, token: &SecretString, hint: &str) -> Result<(), Problem> {
+pub async fn revoke(
+    http: &Http,
+    endpoints: &Endpoints,
+    secret: Option<&SecretString>,
+    token: &SecretString,
+    hint: &str,
+) -> Result<(), Problem> {
     let Some(endpoint) = &endpoints.revocation_endpoint else { return Ok(()) };
     let url =
         Url::parse(endpoint).map_err(|_| Problem::Internal { detail: "a stored endpoint is no URL".to_owned() })?;
-    let body = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("token", token.expose_secret())
-        .append_pair("token_type_hint", hint)
-        .append_pair("client_id", &endpoints.client_id)
-        .finish();
-    let response = http.post_form(&url, body).await?;
+    let basic = endpoints.token_endpoint_auth_method == "client_secret_basic";
+    let body = {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
+        if !basic {
+            form.append_pair("client_id", &endpoints.client_id);
+            if let Some(secret) = secret {
+                form.append_pair("client_secret", secret.expose_secret());
+            }
+        }
+        form.finish()
+    };
+    let credentials = secret.filter(|_| basic).map(|secret| (endpoints.client_id.as_str(), secret));
+    let response = http.post_form(&url, body, credentials).await?;
     match response.status {
         200..300 => Ok(()),
         status => Err(Problem::ProviderTrouble { host: host(&url), status }),
     }
 }
 
-fn client(endpoints: &Endpoints) -> Option<Client> {
-    let token_url = TokenUrl::new(endpoints.token_endpoint.clone()).ok()?;
-    let client = oauth2::Client::new(ClientId::new(endpoints.client_id.clone())).set_token_uri(token_url);
+fn configured(asks: Client<'_>) -> Option<Configured> {
+    let token_url = TokenUrl::new(asks.endpoints.token_endpoint.clone()).ok()?;
+    let client = oauth2::Client::new(ClientId::new(asks.endpoints.client_id.clone())).set_token_uri(token_url);
+    let client = match asks.secret {
+        // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
+        Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
+        None => client,
+    };
+    let basic = asks.endpoints.token_endpoint_auth_method == "client_secret_basic";
     // A public client names itself in the body (RFC 6749 section 3.2.1).
-    Some(client.set_auth_type(oauth2::AuthType::RequestBody))
+    Some(client.set_auth_type(if basic { AuthType::BasicAuth } else { AuthType::RequestBody }))
 }
 
 fn broken_endpoint(endpoints: &Endpoints) -> Ended {
@@ -135,12 +160,12 @@ fn broken_endpoint(endpoints: &Endpoints) -> Ended {
 
 fn ended(
     answer: Result<Answered, Failed>,
-    endpoints: &Endpoints,
-    provider: &str,
+    asks: Client<'_>,
     sent_token: Option<&SecretString>,
     sent: Now,
     seen: &Seen,
 ) -> Ended {
+    let Client { endpoints, provider, .. } = asks;
     match answer {
         // A provider that answers an empty access token has answered nothing.
         #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
@@ -204,7 +229,8 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
     match response.error() {
         BasicErrorResponseType::InvalidGrant => Outcome::NeedsSignIn(Why::Refused),
         BasicErrorResponseType::InvalidScope => {
-            Outcome::NeedsFix(Problem::ScopeRefused { provider: provider.to_owned(), detail: detail.clone() })
+            let detail = if detail.is_empty() { "it does not say which".to_owned() } else { detail.clone() };
+            Outcome::NeedsFix(Problem::ScopeRefused { provider: provider.to_owned(), detail })
         }
         BasicErrorResponseType::Extension(other) => match other.as_str() {
             // OpenID Connect Core 3.1.2.6, and what Microsoft and others answer at the token endpoint.

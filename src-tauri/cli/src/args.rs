@@ -96,6 +96,9 @@ pub enum Command {
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: u32,
     },
+    /// Look at everything that sign-ins and refreshes need, and say what to do
+    #[command(after_help = "Exits with the gravest of what it found: 9, 6, 8, 3, 4, 1, else 0.")]
+    Doctor,
     /// Ask the keychain to open; it may ask you for its password
     Unlock,
     /// Run the agent in the foreground, or stop the one that runs
@@ -153,6 +156,11 @@ pub enum Providers {
     },
     /// Write one into providers.toml
     Add(Box<AddProvider>),
+    /// Seal the client secret of one; it is read from stdin
+    Secret {
+        /// Its name
+        name: String,
+    },
     /// Remove one from providers.toml
     Remove {
         /// Its name
@@ -168,7 +176,7 @@ pub struct AddProvider {
     pub name: String,
     /// Read its keys and values from a TOML file, `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "authorization_endpoint",
-        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect"])]
+        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "auth_method"])]
     pub from: Option<String>,
     /// Its issuer, which names its endpoints
     #[arg(long, value_name = "URL")]
@@ -176,6 +184,12 @@ pub struct AddProvider {
     /// The client you registered there
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
+    /// The catalogue's entry that it is one of, where its name does not say so
+    #[arg(long, value_name = "NAME")]
+    pub catalogue: Option<String>,
+    /// How the client authenticates: none, client_secret_post or client_secret_basic
+    #[arg(long, value_name = "METHOD")]
+    pub auth_method: Option<String>,
     /// A scope to ask for (repeatable)
     #[arg(long)]
     pub scope: Vec<String>,

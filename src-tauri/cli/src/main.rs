@@ -4,6 +4,7 @@ mod accounts;
 mod agent;
 mod args;
 mod browser;
+mod doctor;
 mod duration;
 mod events;
 mod policy;
@@ -71,6 +72,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => providers::run(context, command)?,
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Doctor => return doctor::doctor(context),
         Command::Unlock => agent::unlock(context)?,
         Command::Agent { stop } => agent::agent(context, stop)?,
     }

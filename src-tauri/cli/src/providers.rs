@@ -6,10 +6,13 @@ use crate::print::Failure;
 use crate::{table, words};
 use larder_client::{Answer, Problem, Request, unexpected};
 use larder_core::names::ProviderName;
-use larder_core::protocol::MOST_REQUEST;
+use larder_core::protocol::{MOST_REQUEST, OnWire};
 use larder_core::view::ProviderView;
 use std::io::{self, Read};
 use toml::{Table, Value};
+
+/// The longest secret that is read, in bytes. Providers' have below a hundred.
+const MOST_SECRET: u64 = 4096;
 
 pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
     match command {
@@ -38,6 +41,15 @@ pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
             };
             context.connect()?.ask(Request::AddProvider { name: ProviderName(args.name.clone()), definition })?;
             context.print.note(&format!("{0} is written down; `larder sign-in {0}` signs in.", args.name));
+            Ok(())
+        }
+        Providers::Secret { name } => {
+            let mut secret = String::new();
+            let failed = |_| Problem::BadRequest { detail: "stdin cannot be read".to_owned() };
+            io::stdin().lock().take(MOST_SECRET).read_to_string(&mut secret).map_err(failed)?;
+            let secret = OnWire::new(secret);
+            context.connect()?.ask(Request::SetSecret { name: ProviderName(name.clone()), secret })?;
+            context.print.note(&format!("The secret of {name} is sealed."));
             Ok(())
         }
         Providers::Remove { name } => {
@@ -83,6 +95,8 @@ fn definition(args: &AddProvider) -> String {
         ("revocation_endpoint", &args.revocation_endpoint),
         ("userinfo_endpoint", &args.userinfo_endpoint),
         ("client_id", &args.client_id),
+        ("catalogue", &args.catalogue),
+        ("token_endpoint_auth_method", &args.auth_method),
     ];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, Value::String(text.clone()?))));
     let scopes: Vec<Value> = args.scope.iter().cloned().map(Value::String).collect();

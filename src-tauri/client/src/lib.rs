@@ -77,6 +77,24 @@ pub fn stop(profile: &Profile) -> Result<bool, Problem> {
     }
 }
 
+/// The same request once more, where asking twice is the same as asking once.
+fn repeatable(request: &Request) -> Option<Request> {
+    match request {
+        Request::Token { account, min_validity } => {
+            Some(Request::Token { account: account.clone(), min_validity: *min_validity })
+        }
+        Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
+        Request::Events { limit } => Some(Request::Events { limit: *limit }),
+        Request::Provider { name } => Some(Request::Provider { name: name.clone() }),
+        Request::View => Some(Request::View),
+        Request::Providers => Some(Request::Providers),
+        Request::Policy => Some(Request::Policy),
+        Request::RefreshAll => Some(Request::RefreshAll),
+        Request::Doctor => Some(Request::Doctor),
+        _ => None,
+    }
+}
+
 /// That the agent answered something else than this request's answer: never, between builds of one protocol.
 pub fn unexpected(to: &str) -> Problem {
     Problem::Internal { detail: format!("the agent's answer to {to} is not an answer to that") }
@@ -116,6 +134,8 @@ pub struct Client {
     timeout: Option<Duration>,
     last_id: u64,
     pushes: VecDeque<Push>,
+    /// How it was reached, to reach the next agent where this one makes way.
+    reached: Option<Box<(Profile, Start)>>,
 }
 
 impl Client {
@@ -142,7 +162,10 @@ impl Client {
                         None => continue,
                     }
                 }
-                Ok(client) => return Ok(client),
+                Ok(mut client) => {
+                    client.reached = Some(Box::new((profile.clone(), start)));
+                    return Ok(client);
+                }
                 // An agent that is about to leave still took the connection.
                 Err(Problem::Stopping | Problem::NoAgent { .. }) if start.may() && Instant::now() < deadline => {
                     std::thread::sleep(start::MOST_PAUSE);
@@ -154,7 +177,8 @@ impl Client {
 
     fn hello(wire: Wire) -> Result<Self, Problem> {
         let agent = Agent { build: String::new(), profile: String::new(), pid: 0 };
-        let mut client = Self { wire, agent, timeout: Some(DEFAULT_TIMEOUT), last_id: 0, pushes: VecDeque::new() };
+        let mut client =
+            Self { wire, agent, timeout: Some(DEFAULT_TIMEOUT), last_id: 0, pushes: VecDeque::new(), reached: None };
         match client.exchange(Request::Hello { protocol: PROTOCOL, build: BUILD.to_owned() }, Some(HELLO))? {
             Answer::Hello { protocol, .. } if protocol != PROTOCOL => {
                 Err(Problem::OtherProtocol { ours: PROTOCOL, theirs: protocol })
@@ -192,7 +216,26 @@ impl Client {
             _ => Duration::ZERO,
         };
         let timeout = self.timeout.map(|timeout| timeout.max(at_least));
-        self.exchange(request, timeout)
+        let began = Instant::now();
+        let mut again = repeatable(&request);
+        let mut answer = self.exchange(request, timeout);
+        // An agent that makes way for another one is no answer to a question that can be asked again.
+        while let Err(Problem::Stopping | Problem::NoAgent { .. }) = &answer
+            && let Some(request) = again.take()
+            && let Some((profile, start)) =
+                self.reached.clone().map(|reached| *reached).filter(|(_, start)| start.may())
+            && timeout.is_none_or(|timeout| began.elapsed() < timeout)
+            && began.elapsed() < start::BOUND + DRAIN
+        {
+            std::thread::sleep(start::MOST_PAUSE);
+            let next = Self::connect(&profile, start)?;
+            self.wire = next.wire;
+            self.agent = next.agent;
+            self.last_id = next.last_id;
+            again = repeatable(&request);
+            answer = self.exchange(request, timeout);
+        }
+        answer
     }
 
     fn exchange(&mut self, request: Request, timeout: Option<Duration>) -> Result<Answer, Problem> {

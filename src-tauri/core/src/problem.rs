@@ -102,6 +102,16 @@ pub enum Problem {
     AttemptExpired { minutes: u32 },
     /// The sign-in was cancelled here.
     AttemptCancelled,
+    /// The address that a loopback redirect needs is in use.
+    PortTaken { address: String, detail: String },
+    /// This computer's clock is off.
+    ClockSkew {
+        host: String,
+        #[ts(type = "number")]
+        seconds: i64,
+    },
+    /// The provider demands a client secret, and none is kept.
+    SecretNeeded { provider: String },
     /// Another program opens Larder's links.
     SchemeTaken { handler: String },
     /// No program opens Larder's links.
@@ -133,6 +143,8 @@ pub enum Why {
     NoRefreshToken,
     /// The keychain has no key for this account any more.
     KeyMissing,
+    /// The provider ends the sessions of a project that is not published.
+    Testing,
     /// What is stored does not open: altered, moved or put back from an older copy.
     Unreadable,
 }
@@ -188,7 +200,10 @@ impl Problem {
             | P::ClientRefused { .. }
             | P::ScopeRefused { .. }
             | P::SchemeTaken { .. }
-            | P::SchemeUnhandled => Exit::Configuration,
+            | P::SchemeUnhandled
+            | P::PortTaken { .. }
+            | P::ClockSkew { .. }
+            | P::SecretNeeded { .. } => Exit::Configuration,
             P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }

@@ -101,6 +101,11 @@ impl Profile {
         self.data.join("audit.db")
     }
 
+    /// The person's settings.
+    pub fn settings(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+
     /// The person's providers.
     pub fn providers(&self) -> PathBuf {
         self.config.join("providers.toml")

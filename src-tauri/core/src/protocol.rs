@@ -7,7 +7,7 @@
 use crate::names::{AccountId, AttemptId, ProviderName};
 use crate::problem::Problem;
 use crate::time::WallTime;
-use crate::view::{AccountView, EventView, HouseView, ProviderView, RedirectKind};
+use crate::view::{AccountView, CheckView, EventView, HouseView, ProviderView, RedirectKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -162,6 +162,14 @@ pub enum Request {
         /// Its keys and values, as TOML.
         definition: String,
     },
+    /// Seals a provider's client secret.
+    SetSecret {
+        /// Which provider's.
+        name: ProviderName,
+        /// The secret.
+        #[serde(serialize_with = "OnWire::write", deserialize_with = "OnWire::read")]
+        secret: OnWire,
+    },
     /// Removes a provider from `providers.toml`.
     RemoveProvider {
         /// Which.
@@ -188,6 +196,8 @@ pub enum Request {
         /// At most so many.
         limit: u32,
     },
+    /// Looks at everything that sign-ins and refreshes need.
+    Doctor,
     /// Asks the keychain to open. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
     Unlock,
     /// Commit what is in flight, answer, and make way.
@@ -322,6 +332,11 @@ pub enum Answer {
         default: Decision,
         /// The first that matches wins.
         rules: Vec<Rule>,
+    },
+    /// What was looked at.
+    Doctor {
+        /// Each finding.
+        checks: Vec<CheckView>,
     },
     /// Events, oldest first.
     Events {

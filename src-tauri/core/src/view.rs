@@ -161,6 +161,37 @@ pub struct ProviderView {
     pub redirects: Vec<RedirectKind>,
     /// Offered only as long as the demonstration runs.
     pub demo: bool,
+    /// Whether it can be signed in to as it is.
+    pub ready: bool,
+    /// Whether it needs a client secret, and has one.
+    pub secret: SecretState,
+    /// How to register a client, for providers of the catalogue.
+    pub help: Option<ProviderHelp>,
+}
+
+/// A provider's client secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum SecretState {
+    /// A public client has none.
+    NotNeeded,
+    /// It is to be given.
+    Missing,
+    /// It is kept, sealed.
+    Kept,
+}
+
+/// How a person registers a client of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ProviderHelp {
+    /// Where.
+    pub register: String,
+    /// The redirect to write down there, to the letter; none where the provider wants none.
+    pub redirect: Option<String>,
+    /// Messages, in order.
+    pub steps: Vec<String>,
 }
 
 /// The keychain.
@@ -229,6 +260,37 @@ pub struct EventView {
     pub program: Option<String>,
     /// What was in the way, if anything was.
     pub problem: Option<Problem>,
+}
+
+/// One finding of `larder doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// What was looked at.
+    pub check: Check,
+    /// Which one: a host, a file, a program.
+    pub subject: String,
+    /// What is wrong with it, and what to do.
+    pub problem: Option<Problem>,
+}
+
+/// What `larder doctor` looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The agent answers on its socket.
+    Socket,
+    /// The keychain opens.
+    Keychain,
+    /// The configuration can be read.
+    Configuration,
+    /// Larder's links come back here.
+    Links,
+    /// The proxy that is used.
+    Proxy,
+    /// A provider can be reached.
+    Network,
+    /// This computer's clock agrees with a provider's.
+    Clock,
 }
 
 /// The kinds of event.

@@ -5,13 +5,26 @@ use super::{
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
     show,
 };
+use crate::http::Http;
+use crate::{client_secret, doctor};
+use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
+use larder_core::view::{Check, CheckView};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 
 impl Agent {
     pub(super) async fn requested(&mut self, peer: Peer, request: Request, reply: Reply) {
-        if self.house.quiet && !matches!(request, Request::View | Request::Drain | Request::Events { .. }) {
+        // A token that is still good is handed out to the last; core starts no refresh any more.
+        let harmless = matches!(
+            request,
+            Request::View
+                | Request::Drain
+                | Request::Events { .. }
+                | Request::Token { .. }
+                | Request::AwaitSignIn { .. }
+        );
+        if self.house.quiet && !harmless {
             let _ = reply.send(Err(Problem::Stopping));
             return;
         }
@@ -91,7 +104,12 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::Doctor => {
+                self.look_at_configuration().await;
+                self.doctor(reply);
+            }
             Request::Unlock => self.unlock(reply),
+            Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
                 self.happen(HouseEvent::Quiet(true)).await;
                 self.draining.push(reply);
@@ -111,7 +129,17 @@ impl Agent {
 
     /// Reads configuration that changed on the disk; accounts that waited for a correction are tried again.
     pub(super) async fn look_at_configuration(&mut self) {
-        for provider in self.configuration.reload() {
+        let corrected = self.configuration.reload();
+        let settings = self.configuration.settings();
+        if settings != self.settings {
+            match Http::new(&settings, self.configuration.settings_file()) {
+                Ok(http) => self.hands.ask_through(http),
+                // The way that worked so far stays.
+                Err(problem) => self.configuration.cannot_use_settings(problem),
+            }
+            self.settings = settings;
+        }
+        for provider in corrected {
             self.happen(HouseEvent::Corrected { provider }).await;
         }
     }
@@ -308,6 +336,63 @@ impl Agent {
         for reply in replies {
             let _ = reply.send(Err(problem.clone()));
         }
+    }
+
+    /// Looks at everything, off the loop.
+    fn doctor(&self, reply: Reply) {
+        let problems = self.configuration.problems();
+        let (issuers, proxy) = (self.configuration.issuers(), self.configuration.settings().proxy);
+        let hands = Arc::clone(&self.hands);
+        tokio::spawn(async move {
+            let mut checks = vec![doctor::keychain(&hands.keychain).await];
+            let configuration = |problem| CheckView { check: Check::Configuration, subject: String::new(), problem };
+            if problems.is_empty() {
+                checks.push(configuration(None));
+            }
+            checks.extend(problems.into_iter().map(|problem| configuration(Some(problem))));
+            let environment = || {
+                ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+                    .iter()
+                    .find_map(|name| std::env::var(name).ok())
+            };
+            if let Some(proxy) = proxy.or_else(environment) {
+                // Without its password, should it name one.
+                let shown = url::Url::parse(&proxy).map(|url| crate::http::host(&url)).unwrap_or_default();
+                checks.push(CheckView { check: Check::Proxy, subject: shown, problem: None });
+            }
+            let now = || hands.clock.now().wall;
+            checks.extend(doctor::providers(&hands.http(), issuers, now).await);
+            let _ = reply.send(Ok(Answer::Doctor { checks }));
+        });
+    }
+
+    /// Seals a client secret, off the loop.
+    fn set_secret(&mut self, name: ProviderName, secret: &OnWire, reply: Reply) {
+        let provider = match self.configuration.provider(&name) {
+            Ok(provider) => provider,
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+                return;
+            }
+        };
+        let secret = secret.expose().trim();
+        if secret.is_empty() || provider.client_id.is_empty() {
+            let detail =
+                "a secret belongs to a client: write down its client_id first, then give a secret that is not empty";
+            let _ = reply.send(Err(Problem::BadRequest { detail: detail.to_owned() }));
+            return;
+        }
+        let (issuer, client) = (provider.authority(), provider.client_id);
+        let secret = secrecy::SecretString::from(secret);
+        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
+        tokio::spawn(async move {
+            let stored =
+                client_secret::store(&hands.database, &hands.keychain, issuer.clone(), client.clone(), secret).await;
+            if stored.is_ok() {
+                let _ = outbox.send(Message::SecretKept { issuer, client }).await;
+            }
+            let _ = reply.send(stored.map(|()| Answer::Done));
+        });
     }
 
     /// Asks the keychain to open; it may ask its person. Off the loop: people take their time.

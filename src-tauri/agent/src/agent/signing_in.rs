@@ -3,8 +3,9 @@
 use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, HouseEvent, Message, Outcome, Phase, Problem,
     ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show, sign_in,
-    token_endpoint,
 };
+use crate::loopback::Loopback;
+use larder_core::account::Session;
 use larder_core::names::AccountId;
 use larder_core::protocol::{OnWire, Push};
 use larder_core::view::RedirectKind;
@@ -39,9 +40,27 @@ impl Agent {
             {
                 return Err(Problem::BadRequest { detail: "a label has 1 to 64 characters".to_owned() });
             }
-            Ok((definition, account))
+            if definition.client_id.is_empty() {
+                return Err(Problem::BadProvider {
+                    provider: provider.0.clone(),
+                    field: "client_id".to_owned(),
+                    detail: format!(
+                        "register a client at {} first",
+                        definition.help.as_ref().map_or("the provider", |help| help.register.as_str())
+                    ),
+                });
+            }
+            if self.configuration.lacks_secret(&definition) {
+                return Err(Problem::SecretNeeded { provider: provider.0.clone() });
+            }
+            let choose = self
+                .house
+                .accounts
+                .iter()
+                .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
+            Ok((definition, sign_in::Purpose { account, label, choose }))
         })();
-        let (definition, account) = match prepared {
+        let (definition, purpose) = match prepared {
             Ok(prepared) => prepared,
             Err(problem) => {
                 let _ = reply.send(Err(problem));
@@ -51,8 +70,15 @@ impl Agent {
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let result = async {
-                let server = discovery::discover(&hands.http, &provider, &definition).await?;
-                sign_in::begin(hands.clock.as_ref(), &provider, &definition, &server, redirect, account, label)
+                let redirect = sign_in::choose_redirect(provider.as_str(), &definition, redirect)?;
+                let server = discovery::discover(&hands.http(), &provider, &definition).await?;
+                // Last, so that nothing listens for a sign-in that cannot begin.
+                let loopback = match redirect.kind {
+                    RedirectKind::Loopback => Some(Loopback::open(&redirect.uri, outbox.clone()).await?),
+                    RedirectKind::DeepLink | RedirectKind::Paste => None,
+                };
+                let clock = hands.clock.as_ref();
+                Ok(sign_in::begin(clock, &provider, &definition, &server, &redirect, loopback, purpose))
             }
             .await
             .map(|(attempt, secrets)| (Box::new(attempt), Box::new(secrets)));
@@ -96,7 +122,8 @@ impl Agent {
     pub(super) async fn callback(&mut self, url: &OnWire, activation_token: Option<String>, reply: Reply) {
         // The person comes from the browser: the window comes to the front, whatever the redirect says.
         let _ = self.pushes.send(Push::ShowWindow { activation_token });
-        let callback = match sign_in::parse_callback(url.expose()) {
+        let waiting: Vec<&str> = self.secrets.values().map(|secrets| secrets.redirect_uri.as_str()).collect();
+        let callback = match sign_in::parse_callback(url.expose(), &waiting) {
             Ok(callback) => callback,
             Err(problem) => {
                 self.happen(HouseEvent::CallbackRefused(problem.clone())).await;
@@ -108,6 +135,12 @@ impl Agent {
         match callback_verdict(&self.house, &redirected.state, self.hands.clock.now()) {
             Ok(attempt) => {
                 if let Some(secrets) = self.secrets.get_mut(&attempt) {
+                    if secrets.redirect_uri != callback.redirect_uri {
+                        // The sign-in is bound to its redirect; it goes on waiting there.
+                        let detail = "the sign-in waits at another address".to_owned();
+                        let _ = reply.send(Err(Problem::BadCallback { detail }));
+                        return;
+                    }
                     if let Err(error) = sign_in::check_iss(secrets, callback.iss.as_deref()) {
                         redirected.answer = Err(error);
                     } else {
@@ -137,12 +170,10 @@ impl Agent {
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let clock = hands.clock.as_ref();
-            let ended =
-                token_endpoint::exchange(&hands.http, clock, &endpoints, &provider, code, verifier, &redirect_uri)
-                    .await;
+            let ended = hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri).await;
             let result = match (ended.outcome, ended.tokens) {
                 (Outcome::Tokens(mut grant), Some(tokens)) => {
-                    match identity::find(&hands.http, clock, &endpoints, &provider, &tokens, nonce.expose_secret())
+                    match identity::find(&hands.http(), clock, &endpoints, &provider, &tokens, nonce.expose_secret())
                         .await
                     {
                         Ok(who) => {
