@@ -1,4 +1,5 @@
-// The only file that knows Tauri. Nothing that passes here is a token, verifier, code or key.
+// The only file that knows Tauri. Nothing that passes here is a token, verifier, code or key; a client secret that its
+// person typed goes in by `saveClient`, and none comes out.
 import { invoke } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import type { AccountId } from "./generated/AccountId";
@@ -6,11 +7,22 @@ import type { AttemptId } from "./generated/AttemptId";
 import type { EventView } from "./generated/EventView";
 import type { HouseView } from "./generated/HouseView";
 import type { ProviderName } from "./generated/ProviderName";
+import type { RedirectKind } from "./generated/RedirectKind";
 
 export type Unlisten = () => void;
 
 /** Where the native menu and the tray can lead. */
 export type PageName = "accounts" | "sign-in" | "activity";
+
+/** An OpenID provider that no catalogue knows. */
+export interface NewProvider {
+  title: string;
+  issuer: string;
+  client_id: string;
+  /** Separated by spaces. */
+  scopes: string;
+  redirect: RedirectKind;
+}
 
 /** What the window asks of the agent. Every command rejects with a `Problem`. */
 export interface Backend {
@@ -21,10 +33,25 @@ export interface Backend {
   /** There is something to see: the window may be shown. */
   ready(): Promise<void>;
 
-  signIn(provider: ProviderName, account: AccountId | null): Promise<AttemptId>;
+  /** `redirect` stands where its person chose one instead of the provider's own order. */
+  signIn(
+    provider: ProviderName,
+    account: AccountId | null,
+    redirect: RedirectKind | null,
+  ): Promise<AttemptId>;
   cancelSignIn(attempt: AttemptId): Promise<void>;
   openAgain(attempt: AttemptId): Promise<void>;
   copyLink(attempt: AttemptId): Promise<void>;
+  /** Hands over the address in the clipboard, which is not seen here. */
+  pasteAddress(): Promise<void>;
+
+  openRegistration(provider: ProviderName): Promise<void>;
+  copyRedirect(provider: ProviderName): Promise<void>;
+  ownRedirect(kind: RedirectKind): Promise<string>;
+  copyOwnRedirect(kind: RedirectKind): Promise<void>;
+  saveClient(provider: ProviderName, clientId: string, secret: string | null): Promise<void>;
+  /** Adds it and begins to sign in; where that cannot begin, nothing is added. */
+  addProvider(provider: NewProvider): Promise<[ProviderName, AttemptId]>;
 
   refresh(account: AccountId): Promise<void>;
   refreshAll(): Promise<void>;
@@ -41,10 +68,18 @@ export const tauri: Backend = {
   events: () => invoke("events"),
   ready: () => invoke("ready"),
 
-  signIn: (provider, account) => invoke("sign_in", { provider, account }),
+  signIn: (provider, account, redirect) => invoke("sign_in", { provider, account, redirect }),
   cancelSignIn: (attempt) => invoke("cancel_sign_in", { attempt }),
   openAgain: (attempt) => invoke("open_again", { attempt }),
   copyLink: (attempt) => invoke("copy_link", { attempt }),
+  pasteAddress: () => invoke("paste_address"),
+
+  openRegistration: (provider) => invoke("open_registration", { provider }),
+  copyRedirect: (provider) => invoke("copy_redirect", { provider }),
+  ownRedirect: (kind) => invoke("own_redirect", { kind }),
+  copyOwnRedirect: (kind) => invoke("copy_own_redirect", { kind }),
+  saveClient: (provider, clientId, secret) => invoke("save_client", { provider, clientId, secret }),
+  addProvider: (provider) => invoke("add_provider", { provider }),
 
   refresh: (account) => invoke("refresh", { account }),
   refreshAll: () => invoke("refresh_all"),

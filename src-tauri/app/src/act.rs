@@ -22,6 +22,8 @@ pub enum Act {
     Accounts,
     /// Shows what happened.
     Activity,
+    /// Starts Larder at login, or no more.
+    StartAtLogin,
     /// An editing command in the window, as WebKit names it.
     Edit(&'static str),
     /// Ends the app; tokens stay fresh.
@@ -38,6 +40,7 @@ const PLAIN: &[(&str, Act)] = &[
     ("open", Act::Open),
     ("accounts", Act::Accounts),
     ("activity", Act::Activity),
+    ("start-at-login", Act::StartAtLogin),
     ("cut", Act::Edit("Cut")),
     ("copy", Act::Edit("Copy")),
     ("paste", Act::Edit("Paste")),

@@ -6,8 +6,9 @@ use crate::scheme::{self, Handler};
 use larder_client::unexpected;
 use larder_core::names::{AccountId, AttemptId, ProviderName};
 use larder_core::problem::Problem;
-use larder_core::protocol::{Answer, Request};
+use larder_core::protocol::{Answer, MOST_CALLBACK, OnWire, Request};
 use larder_core::view::{EventView, RedirectKind};
+use url::Url;
 
 /// As many events as the window shows.
 const EVENTS: u32 = 200;
@@ -24,10 +25,16 @@ pub enum SignOut {
 }
 
 /// Starts a sign-in and opens the browser. Fails before the browser opens where its answer could not come back.
-pub fn sign_in(link: &Link, provider: ProviderName, account: Option<AccountId>) -> Result<AttemptId, Problem> {
+/// `redirect` stands where the person chose one instead of the provider's own order.
+pub fn sign_in(
+    link: &Link,
+    provider: ProviderName,
+    account: Option<AccountId>,
+    redirect: Option<RedirectKind>,
+) -> Result<AttemptId, Problem> {
     link.notice(None);
     // Discovery may have to ask the provider: this waits on a connection of its own.
-    let answer = link.ask_long(Request::SignIn { provider, label: None, account, redirect: None })?;
+    let answer = link.ask_long(Request::SignIn { provider, label: None, account, redirect })?;
     let Answer::SignIn { attempt, authorization_url, redirect, .. } = answer else {
         return Err(unexpected("sign-in"));
     };
@@ -70,6 +77,22 @@ pub fn authorization_url(link: &Link, attempt: AttemptId) -> Result<String, Prob
         Answer::AuthorizationUrl { url } => Ok(url),
         _ => Err(unexpected("authorization-url")),
     }
+}
+
+/// Hands over the address that a browser ended up at, and says how the sign-in ends.
+pub fn hand_over(link: &Link, address: OnWire) -> Result<(), Problem> {
+    link.notice(None);
+    if !is_redirect(address.expose()) {
+        let detail = "the clipboard holds no address of a page that a sign-in ended up at".to_owned();
+        return Err(Problem::BadCallback { detail });
+    }
+    // The exchange waits for the provider.
+    link.ask_long(Request::Callback { url: address, activation_token: None }).map(drop)
+}
+
+/// Whether this may be a redirect: a clipboard holds passwords and letters too, which concern nobody.
+fn is_redirect(text: &str) -> bool {
+    text.len() <= MOST_CALLBACK && Url::parse(text).is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "state"))
 }
 
 /// Refreshes one account now.
@@ -121,9 +144,25 @@ pub fn stop_agent(link: &Link) -> Result<(), Problem> {
     larder_client::stop(link.profile()).map(drop)
 }
 
-fn done(answer: Answer, to: &str) -> Result<(), Problem> {
+/// For what is answered without more words.
+pub fn done(answer: Answer, to: &str) -> Result<(), Problem> {
     match answer {
         Answer::Done => Ok(()),
         _ => Err(unexpected(to)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_redirect;
+
+    #[test]
+    fn only_what_may_be_a_redirect_is_handed_over() {
+        assert!(is_redirect("https://example.com/cb?code=c&state=s"));
+        assert!(is_redirect("dev.larder.desktop:/callback?error=access_denied&state=s"));
+        for other in ["", "hunter2", "https://example.com/", "https://example.com/?code=c", "state=s"] {
+            assert!(!is_redirect(other), "{other}");
+        }
+        assert!(!is_redirect(&format!("https://example.com/?state={}", "s".repeat(20_000))));
     }
 }

@@ -15,7 +15,19 @@ const WATCHED: Duration = Duration::from_secs(2);
 /// [`Problem::NotLoopback`] for plain http elsewhere, [`Problem::Internal`] for anything that is no web address, or
 /// where no browser starts.
 pub fn open(text: &str) -> Result<(), Problem> {
+    start(&allowed(text)?)
+}
+
+/// Opens `text` where it is a page on the web, for its person to read.
+///
+/// # Errors
+/// [`Problem::Internal`] for anything that is not https, or where no browser starts.
+pub fn open_web(text: &str) -> Result<(), Problem> {
     let url = allowed(text)?;
+    if url.scheme() == "https" { start(&url) } else { Err(no_address(&format!("its scheme is {}", url.scheme()))) }
+}
+
+fn start(url: &Url) -> Result<(), Problem> {
     let opened = if cfg!(windows) {
         open::that_detached(url.as_str())
     } else {
@@ -73,6 +85,13 @@ mod tests {
             "",
         ] {
             assert!(allowed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_to_read_is_https() {
+        for bad in ["http://127.0.0.1:4747/", "file:///etc/passwd", "http://example.com/"] {
+            assert!(open_web(bad).is_err(), "{bad}");
         }
     }
 

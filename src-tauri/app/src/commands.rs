@@ -1,12 +1,14 @@
 //! The window's commands: exactly these, each allowed by name in `capabilities/main.json`. None takes or gives a
-//! token, verifier, code or key. A command that fails rejects with the [`Problem`].
+//! token, verifier, code or key; a client secret comes in by one, and out by none. A command that fails rejects with the [`Problem`].
 
 use crate::actions::{self, SignOut};
 use crate::link::Link;
+use crate::providers::{self, NewProvider, Secret};
 use crate::window;
 use larder_core::names::{AccountId, AttemptId, ProviderName};
 use larder_core::problem::Problem;
-use larder_core::view::{EventView, HouseView};
+use larder_core::protocol::OnWire;
+use larder_core::view::{EventView, HouseView, RedirectKind};
 use std::sync::Arc;
 use tauri::{AppHandle, State};
 use tauri_plugin_clipboard_manager::ClipboardExt;
@@ -24,6 +26,11 @@ async fn off<T: Send + 'static>(
         .unwrap_or_else(|error| Err(Problem::Internal { detail: error.to_string() }))
 }
 
+fn copy(app: &AppHandle, text: String) -> Result<(), Problem> {
+    let written = app.clipboard().write_text(text);
+    written.map_err(|error| Problem::Internal { detail: format!("the clipboard cannot be written: {error}") })
+}
+
 #[tauri::command]
 pub async fn house(agent: Agent<'_>) -> Result<HouseView, Problem> {
     off(&agent, Link::house).await
@@ -34,8 +41,9 @@ pub async fn sign_in(
     agent: Agent<'_>,
     provider: ProviderName,
     account: Option<AccountId>,
+    redirect: Option<RedirectKind>,
 ) -> Result<AttemptId, Problem> {
-    off(&agent, |link| actions::sign_in(link, provider, account)).await
+    off(&agent, move |link| actions::sign_in(link, provider, account, redirect)).await
 }
 
 #[tauri::command]
@@ -51,12 +59,54 @@ pub async fn open_again(agent: Agent<'_>, attempt: AttemptId) -> Result<(), Prob
 /// The URL goes to the clipboard from here; the web view never sees it.
 #[tauri::command]
 pub async fn copy_link(app: AppHandle, agent: Agent<'_>, attempt: AttemptId) -> Result<(), Problem> {
+    off(&agent, move |link| copy(&app, actions::authorization_url(link, attempt)?)).await
+}
+
+/// The address comes from the clipboard to here; the web view never sees it.
+#[tauri::command]
+pub async fn paste_address(app: AppHandle, agent: Agent<'_>) -> Result<(), Problem> {
     off(&agent, move |link| {
-        let url = actions::authorization_url(link, attempt)?;
-        let written = app.clipboard().write_text(url);
-        written.map_err(|error| Problem::Internal { detail: format!("the clipboard cannot be written: {error}") })
+        // A clipboard that holds a picture, or nothing, is one without an address.
+        let text = app.clipboard().read_text().unwrap_or_default();
+        actions::hand_over(link, OnWire::new(text.trim().to_owned()))
     })
     .await
+}
+
+#[tauri::command]
+pub async fn open_registration(agent: Agent<'_>, provider: ProviderName) -> Result<(), Problem> {
+    off(&agent, move |link| providers::open_registration(link, &provider)).await
+}
+
+#[tauri::command]
+pub async fn copy_redirect(app: AppHandle, agent: Agent<'_>, provider: ProviderName) -> Result<(), Problem> {
+    off(&agent, move |link| copy(&app, providers::redirect_of(link, &provider)?)).await
+}
+
+#[tauri::command]
+pub async fn own_redirect(kind: RedirectKind) -> Result<String, Problem> {
+    providers::own_redirect(kind)
+}
+
+#[tauri::command]
+pub async fn copy_own_redirect(app: AppHandle, agent: Agent<'_>, kind: RedirectKind) -> Result<(), Problem> {
+    off(&agent, move |_| copy(&app, providers::own_redirect(kind)?)).await
+}
+
+/// A secret comes in here and goes to the agent, which seals it. None ever goes out.
+#[tauri::command]
+pub async fn save_client(
+    agent: Agent<'_>,
+    provider: ProviderName,
+    client_id: String,
+    secret: Option<Secret>,
+) -> Result<(), Problem> {
+    off(&agent, move |link| providers::save_client(link, &provider, &client_id, secret)).await
+}
+
+#[tauri::command]
+pub async fn add_provider(agent: Agent<'_>, provider: NewProvider) -> Result<(ProviderName, AttemptId), Problem> {
+    off(&agent, move |link| providers::add(link, &provider)).await
 }
 
 #[tauri::command]
@@ -112,7 +162,7 @@ mod tests {
             .filter_map(|text| text.strip_prefix("pub async fn ")?.split('(').next())
             .map(|name| format!("allow-{}", name.replace('_', "-")))
             .collect();
-        assert_eq!(expected.len(), 13);
+        assert_eq!(expected.len(), 20);
         expected.extend(["core:event:allow-listen", "core:event:allow-unlisten"].map(str::to_owned));
         expected.sort();
         let mut allowed: Vec<&str> =

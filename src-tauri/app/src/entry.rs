@@ -27,6 +27,30 @@ pub fn text(program: &str) -> Option<String> {
     ))
 }
 
+/// The entry that starts `program` at login, hidden; `None` where the path cannot be written in one.
+pub fn at_login(program: &str) -> Option<String> {
+    let exec = quoted(program)?;
+    Some(format!(
+        "[Desktop Entry]\n\
+         # Written by Larder's menu, “Start at login”, which also removes it.\n\
+         Type=Application\n\
+         Name=Larder\n\
+         Comment=Keeps your accounts signed in\n\
+         Exec={exec} --hidden\n\
+         Icon=larder-desktop\n\
+         Terminal=false\n\
+         X-GNOME-Autostart-enabled=true\n"
+    ))
+}
+
+/// Whether a desktop that finds this entry in its autostart folder starts it: people switch entries off by these keys.
+pub fn starts(entry: &str) -> bool {
+    let says = |key: &str, value: &str| {
+        entry.lines().filter_map(|line| line.split_once('=')).any(|(k, v)| k.trim() == key && v.trim() == value)
+    };
+    !says("Hidden", "true") && !says("X-GNOME-Autostart-enabled", "false")
+}
+
 /// The program as `Exec` wants it. Unquoted wherever the specification allows it, because Debian's `xdg-open` takes
 /// quotes for a part of the path when no desktop is known.
 fn quoted(program: &str) -> Option<String> {
@@ -78,6 +102,16 @@ mod tests {
         assert_eq!(quoted("/a$b").unwrap(), "\"/a\\\\$b\"");
         assert_eq!(quoted("/100%/x").unwrap(), "/100%%/x");
         assert_eq!(quoted("/a\\b").unwrap(), "\"/a\\\\\\\\b\"");
+    }
+
+    #[test]
+    fn what_starts_at_login_starts_hidden_unless_it_was_switched_off() {
+        let entry = at_login("/home/my code/larder").unwrap();
+        assert!(entry.contains("\nExec=\"/home/my code/larder\" --hidden\n"));
+        assert!(starts(&entry));
+        assert!(!starts(&format!("{entry}Hidden=true\n")));
+        assert!(!starts(&entry.replace("enabled=true", "enabled=false")));
+        assert_eq!(at_login("/a\nExec=/bin/sh"), None);
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub enum Entry {
         /// Its key, where it has one.
         key: Option<&'static str>,
     },
+    /// Something that is on or off.
+    Check {
+        /// What it says.
+        text: &'static str,
+        /// What a click does.
+        act: Act,
+        /// Whether it is on.
+        on: bool,
+    },
     /// A menu in the menu.
     Sub {
         /// What it says.
@@ -55,8 +64,13 @@ fn note(text: &str) -> Entry {
     Entry::Item { text: text.to_owned(), act: None, enabled: false, key: None }
 }
 
-/// The tray's menu.
-pub fn tray(picture: &Picture, zone: &Zone) -> Vec<Entry> {
+/// Whether Larder starts at login, where the system can be told.
+fn at_login(on: Option<bool>) -> Option<Entry> {
+    on.map(|on| Entry::Check { text: "Start at login", act: Act::StartAtLogin, on })
+}
+
+/// The tray's menu. `login` is whether Larder starts at login, `None` where the system cannot be told.
+pub fn tray(picture: &Picture, zone: &Zone, login: Option<bool>) -> Vec<Entry> {
     let mut entries = match picture {
         Picture::Starting => vec![note("Starting…")],
         // What was last seen of the accounts may have changed since: it is not repeated.
@@ -69,17 +83,15 @@ pub fn tray(picture: &Picture, zone: &Zone) -> Vec<Entry> {
         entries.push(item("Sign in…", Act::SignIn));
         entries.push(sign_out(house));
     }
-    entries.extend([
-        item("Open Larder", Act::Open),
-        item("Quit", Act::Quit),
-        item("Quit Larder completely", Act::QuitCompletely),
-    ]);
+    entries.push(item("Open Larder", Act::Open));
+    entries.extend(at_login(login));
+    entries.extend([item("Quit", Act::Quit), item("Quit Larder completely", Act::QuitCompletely)]);
     entries
 }
 
 /// The window's menu bar. Its shape is always the same, because GTK's keys do not survive a bar that is replaced: only
-/// who can be signed out changes, and whether anything can be refreshed.
-pub fn bar(picture: &Picture) -> Vec<Entry> {
+/// who can be signed out changes, whether anything can be refreshed, and what is ticked.
+pub fn bar(picture: &Picture, login: Option<bool>) -> Vec<Entry> {
     let key = Some("CmdOrCtrl+R");
     let (sign_out, refresh) = match picture.house() {
         Some(house) => (sign_out(house), refresh_now(house, key)),
@@ -88,13 +100,9 @@ pub fn bar(picture: &Picture) -> Vec<Entry> {
             Entry::Item { text: "Refresh now".to_owned(), act: Some(Act::RefreshAll), enabled: false, key },
         ),
     };
-    let larder = vec![
-        keyed("Sign in…", Act::SignIn, "CmdOrCtrl+N"),
-        sign_out,
-        refresh,
-        Entry::Line,
-        keyed("Quit", Act::Quit, "CmdOrCtrl+Q"),
-    ];
+    let mut larder = vec![keyed("Sign in…", Act::SignIn, "CmdOrCtrl+N"), sign_out, refresh, Entry::Line];
+    larder.extend(at_login(login));
+    larder.push(keyed("Quit", Act::Quit, "CmdOrCtrl+Q"));
     // No keys of their own: the web view has them already, and it alone knows what is selected.
     let edit = [("Cut", "Cut"), ("Copy", "Copy"), ("Paste", "Paste"), ("Select all", "SelectAll")]
         .map(|(text, command)| item(text, Act::Edit(command)));
@@ -163,4 +171,4 @@ fn sign_out(house: &HouseView) -> Entry {
 
 #[cfg(test)]
 #[path = "menu_tests.rs"]
-mod tests;
+pub mod tests;

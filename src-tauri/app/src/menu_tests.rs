@@ -5,10 +5,10 @@ use larder_core::problem::Problem;
 use larder_core::view::{KeychainView, TrayState};
 
 /// 2025-11-24 14:00 UTC.
-const NOW: WallTime = WallTime(1_763_992_800_000);
+pub const NOW: WallTime = WallTime(1_763_992_800_000);
 const MINUTE: i64 = 60_000;
 
-fn account(id: &str, label: &str, state: AccountState) -> AccountView {
+pub fn account(id: &str, label: &str, state: AccountState) -> AccountView {
     AccountView {
         id: id.into(),
         label: label.to_owned(),
@@ -28,7 +28,7 @@ fn account(id: &str, label: &str, state: AccountState) -> AccountView {
     }
 }
 
-fn house(accounts: Vec<AccountView>) -> HouseView {
+pub fn house(accounts: Vec<AccountView>) -> HouseView {
     HouseView {
         at: NOW,
         accounts,
@@ -52,6 +52,7 @@ fn texts(entries: &[Entry]) -> Vec<String> {
             Entry::Item { text, enabled: false, .. } => format!("({text})"),
             Entry::Item { text, .. } => text.clone(),
             Entry::Sub { text, entries } => format!("{text}: {}", texts(entries).join(", ")),
+            Entry::Check { text, on, .. } => format!("[{}] {text}", if *on { "x" } else { " " }),
             Entry::Line => "--".to_owned(),
         })
         .collect()
@@ -63,6 +64,7 @@ fn ids(entries: &[Entry]) -> Vec<String> {
         .flat_map(|entry| match entry {
             Entry::Item { act, .. } => act.iter().map(|act| act.id(TRAY)).collect(),
             Entry::Sub { entries, .. } => ids(entries),
+            Entry::Check { act, .. } => vec![act.id(TRAY)],
             Entry::Line => Vec::new(),
         })
         .collect()
@@ -100,7 +102,7 @@ fn the_tray_shows_accounts_in_the_house_s_order_then_what_can_be_done() {
         account("c", "music", AccountState::SignedOut),
     ];
     assert_eq!(
-        texts(&tray(&known(house(accounts)), &Zone::utc())),
+        texts(&tray(&known(house(accounts)), &Zone::utc(), None)),
         [
             "work — fresh until 14:32",
             "mail — sign in again…",
@@ -119,7 +121,7 @@ fn the_tray_shows_accounts_in_the_house_s_order_then_what_can_be_done() {
 #[test]
 fn without_accounts_nothing_can_be_refreshed_or_signed_out() {
     assert_eq!(
-        texts(&tray(&known(house(Vec::new())), &Zone::utc()))[..5],
+        texts(&tray(&known(house(Vec::new())), &Zone::utc(), None))[..5],
         ["(No accounts yet)", "--", "(Refresh now)", "Sign in…", "Sign out: "]
     );
 }
@@ -128,11 +130,11 @@ fn without_accounts_nothing_can_be_refreshed_or_signed_out() {
 fn without_an_agent_the_menu_says_so_and_still_opens_and_quits() {
     let away = Picture::Away(Problem::Stopping, Some(Box::new(house(vec![account("a", "work", AccountState::Fresh)]))));
     assert_eq!(
-        texts(&tray(&away, &Zone::utc())),
+        texts(&tray(&away, &Zone::utc(), None)),
         ["Larder's agent stopped; starting it again", "--", "Open Larder", "Quit", "Quit Larder completely"]
     );
     assert_eq!(away.tray(), TrayState::Attention);
-    assert_eq!(texts(&tray(&Picture::Starting, &Zone::utc()))[0], "(Starting…)");
+    assert_eq!(texts(&tray(&Picture::Starting, &Zone::utc(), None))[0], "(Starting…)");
 }
 
 #[test]
@@ -140,15 +142,15 @@ fn a_locked_keychain_is_opened_by_a_click_on_its_line() {
     let mut house = house(Vec::new());
     house.keychain.state = KeychainState::Locked;
     house.problems = vec![Problem::KeychainLocked, Problem::SchemeUnhandled];
-    let entries = tray(&known(house), &Zone::utc());
+    let entries = tray(&known(house), &Zone::utc(), None);
     assert_eq!(entries[0], item("The keychain is locked — unlock it…", Act::Unlock));
     assert_eq!(entries[1], item("Something needs a look…", Act::Open));
 }
 
 #[test]
 fn ids_are_unique_and_do_not_change_with_label_or_state() {
-    let before = ids(&tray(&known(house(vec![account("a", "work", AccountState::Fresh)])), &Zone::utc()));
-    let after = ids(&tray(&known(house(vec![account("a", "job", AccountState::SignInAgain)])), &Zone::utc()));
+    let before = ids(&tray(&known(house(vec![account("a", "work", AccountState::Fresh)])), &Zone::utc(), None));
+    let after = ids(&tray(&known(house(vec![account("a", "job", AccountState::SignInAgain)])), &Zone::utc(), None));
     assert_eq!(before, after);
     let mut unique = before.clone();
     unique.sort();
@@ -158,7 +160,7 @@ fn ids_are_unique_and_do_not_change_with_label_or_state() {
 
 #[test]
 fn the_bar_changes_only_with_who_can_be_signed_out() {
-    let with = |state| bar(&known(house(vec![account("a", "work", state)])));
+    let with = |state| bar(&known(house(vec![account("a", "work", state)])), None);
     assert_eq!(with(AccountState::Fresh), with(AccountState::Refreshing));
     assert_eq!(
         texts(&with(AccountState::Fresh)),
@@ -170,5 +172,15 @@ fn the_bar_changes_only_with_who_can_be_signed_out() {
     );
     let larder = |entries: &[Entry]| texts(entries).remove(0);
     assert_eq!(larder(&with(AccountState::SignedOut)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
-    assert_eq!(larder(&bar(&Picture::Starting)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
+    assert_eq!(larder(&bar(&Picture::Starting, None)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
+}
+
+#[test]
+fn starting_at_login_is_ticked_where_the_system_can_be_told() {
+    let tray = |login| texts(&tray(&Picture::Starting, &Zone::utc(), login));
+    let bar = |login| texts(&bar(&Picture::Starting, login)).remove(0);
+    assert_eq!(tray(Some(true))[2..4], ["Open Larder", "[x] Start at login"]);
+    assert_eq!(tray(Some(false))[3], "[ ] Start at login");
+    assert!(!tray(None).iter().any(|text| text.contains("login")));
+    assert!(bar(Some(true)).ends_with("--, [x] Start at login, Quit"));
 }

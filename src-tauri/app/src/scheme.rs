@@ -43,6 +43,10 @@ pub fn ensure(profile: &Profile) -> Handler {
     }
 }
 
+/// What else is written among the desktop's entries.
+#[cfg(target_os = "linux")]
+pub use linux::{config_home, replace, serves};
+
 /// Removes what a build run from source wrote, and nothing else.
 pub fn unregister() -> ExitCode {
     #[cfg(target_os = "linux")]
@@ -86,8 +90,7 @@ mod linux {
 
     pub(super) fn ensure(profile: &Profile) -> Handler {
         let found = query();
-        if is_packaged() || !(profile.default || std::env::var_os(REGISTER_VARIABLE).is_some_and(|value| value == "1"))
-        {
+        if is_packaged() || !serves(profile) {
             return handler(found);
         }
         let ours = found.as_ref().is_ok_and(|name| name == entry::FILE);
@@ -110,6 +113,11 @@ mod linux {
             other => return other,
         }
         handler(query())
+    }
+
+    /// Whether this profile is the one that the person's desktop starts and hands links to.
+    pub fn serves(profile: &Profile) -> bool {
+        profile.default || std::env::var_os(REGISTER_VARIABLE).is_some_and(|value| value == "1")
     }
 
     pub(super) fn unregister() -> ExitCode {
@@ -198,7 +206,7 @@ mod linux {
     }
 
     /// Whole or not at all: a desktop reads these files at any moment.
-    fn replace(path: &Path, text: &str) -> io::Result<()> {
+    pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -229,7 +237,7 @@ mod linux {
         folder("XDG_DATA_HOME", ".local/share")
     }
 
-    fn config_home() -> io::Result<PathBuf> {
+    pub fn config_home() -> io::Result<PathBuf> {
         folder("XDG_CONFIG_HOME", ".config")
     }
 

@@ -3,8 +3,11 @@
 
 use crate::act::Act;
 use crate::actions::{self, SignOut};
+use crate::attention;
 use crate::link::{Link, News, lock};
+use crate::login;
 use crate::menu;
+use crate::notices::Notices;
 use crate::say::say;
 use crate::toolkit::Bar;
 use crate::tray::Tray;
@@ -23,6 +26,8 @@ pub struct Shell {
     pub opening: Mutex<Opening>,
     /// Held while a window is opened.
     pub turn: Mutex<()>,
+    /// What was told by notification, and what is to be.
+    pub notices: Mutex<Notices>,
     tray: Mutex<Option<Tray>>,
     bar: Mutex<Option<Bar>>,
 }
@@ -30,7 +35,14 @@ pub struct Shell {
 impl Shell {
     /// With nothing on the screen yet.
     pub fn new(link: Arc<Link>) -> Self {
-        Self { link, opening: Mutex::default(), turn: Mutex::default(), tray: Mutex::default(), bar: Mutex::default() }
+        Self {
+            link,
+            opening: Mutex::default(),
+            turn: Mutex::default(),
+            notices: Mutex::default(),
+            tray: Mutex::default(),
+            bar: Mutex::default(),
+        }
     }
 
     /// Whether the app can be reached without its window.
@@ -66,8 +78,11 @@ fn hear(app: &AppHandle, news: News) {
                 let _ = app.emit("house", house);
             }
         }
-        News::ShowWindow(activation_token) => window::open(app, None, activation_token),
-        News::Replaced => app.exit(0),
+        News::ShowWindow(activation_token) => {
+            attention::redirect_came(app);
+            window::open(app, None, activation_token);
+        }
+        News::Replaced => quit(app),
     }
 }
 
@@ -75,10 +90,14 @@ fn hear(app: &AppHandle, news: News) {
 fn show(app: &AppHandle) -> tauri::Result<()> {
     let shell = app.state::<Shell>();
     let picture = shell.link.picture();
-    if let Some(tray) = lock(&shell.tray).as_mut() {
-        tray.show(app, &picture)?;
+    if let Some(house) = picture.house() {
+        attention::see(app, house);
     }
-    let entries = menu::bar(&picture);
+    let login = login::state(shell.link.profile());
+    if let Some(tray) = lock(&shell.tray).as_mut() {
+        tray.show(app, &picture, login)?;
+    }
+    let entries = menu::bar(&picture, login);
     let mut bar = lock(&shell.bar);
     match bar.as_mut() {
         Some(bar) => bar.show(app, entries),
@@ -112,6 +131,7 @@ pub fn click(app: &AppHandle, id: &str) {
         Some(Act::Open) => window::open(app, None, None),
         Some(Act::Accounts) => window::open(app, Some(Page::Accounts), None),
         Some(Act::Activity) => window::open(app, Some(Page::Activity), None),
+        Some(Act::StartAtLogin) => start_at_login(app),
         Some(Act::Edit(command)) => window::edit(app, command),
         Some(Act::Quit) => quit(app),
         Some(Act::QuitCompletely) => {
@@ -134,13 +154,13 @@ fn quit(app: &AppHandle) {
 }
 
 /// An account's own line: what it asks for, if it asks for its person; else the window has the rest.
-fn account_line(app: &AppHandle, account: AccountId) {
+pub fn account_line(app: &AppHandle, account: AccountId) {
     let picture = app.state::<Shell>().link.picture();
     let found = picture.house().and_then(|house| house.accounts.iter().find(|known| known.id == account));
     match found {
         Some(known) if known.state == AccountState::SignInAgain => {
             let provider = known.provider.clone();
-            ask(app, move |link| actions::sign_in(link, provider, Some(account)).map(drop));
+            ask(app, move |link| actions::sign_in(link, provider, Some(account), None).map(drop));
         }
         _ => window::open(app, Some(Page::Accounts), None),
     }
@@ -155,5 +175,18 @@ fn ask(app: &AppHandle, act: impl FnOnce(&Link) -> Result<(), Problem> + Send + 
             link.notice(Some(problem));
             window::open(&app, None, None);
         }
+    });
+}
+
+fn start_at_login(app: &AppHandle) {
+    let on = login::state(app.state::<Shell>().link.profile()) == Some(true);
+    if let Some(tray) = lock(&app.state::<Shell>().tray).as_mut() {
+        tray.forget();
+    }
+    ask(app, move |link| {
+        let changed = login::set(!on);
+        // Drawn as it stands now, whether or not that succeeded.
+        link.tell(News::Picture);
+        changed
     });
 }

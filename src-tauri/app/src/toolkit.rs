@@ -2,7 +2,7 @@
 
 use crate::act::Act;
 use crate::menu::{BAR, Entry, LARDER};
-use tauri::menu::{IsMenuItem, Menu, MenuItem, MenuItemKind, PredefinedMenuItem, Submenu};
+use tauri::menu::{CheckMenuItem, IsMenuItem, Menu, MenuItem, MenuItemKind, PredefinedMenuItem, Submenu};
 use tauri::{AppHandle, Wry};
 
 /// A menu of these entries, whose ids begin with `name`.
@@ -27,6 +27,9 @@ fn item(app: &AppHandle, name: &str, entry: &Entry) -> tauri::Result<Box<dyn IsM
         }
         Entry::Item { text, act: Some(act), enabled, key } => {
             Box::new(MenuItem::with_id(app, act.id(name), shown(text), *enabled, *key)?)
+        }
+        Entry::Check { text, act, on } => {
+            Box::new(CheckMenuItem::with_id(app, act.id(name), text, true, *on, None::<&str>)?)
         }
         Entry::Item { text, act: None, key, .. } => Box::new(MenuItem::new(app, shown(text), false, *key)?),
     })
@@ -96,10 +99,18 @@ impl Bar {
 
     /// Shows what changed: see [`crate::menu::bar`].
     pub fn show(&mut self, app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<()> {
+        let Some(Entry::Sub { entries: larder, .. }) = entries.first() else { return Ok(()) };
+        // Whatever was drawn last: a click ticks an item by itself, whether or not what it asks for succeeds.
+        for entry in larder {
+            if let Entry::Check { act, on, .. } = entry
+                && let Some(item) = self.larder.get(&act.id(BAR)).as_ref().and_then(MenuItemKind::as_check_menuitem)
+            {
+                item.set_checked(*on)?;
+            }
+        }
         if entries == self.entries {
             return Ok(());
         }
-        let Some(Entry::Sub { entries: larder, .. }) = entries.first() else { return Ok(()) };
         for entry in larder {
             match entry {
                 Entry::Sub { text, entries } => {
@@ -118,7 +129,7 @@ impl Bar {
                         item.set_enabled(*enabled)?;
                     }
                 }
-                Entry::Item { .. } | Entry::Line => {}
+                Entry::Check { .. } | Entry::Item { .. } | Entry::Line => {}
             }
         }
         self.entries = entries;

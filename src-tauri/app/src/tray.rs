@@ -2,6 +2,7 @@
 
 use crate::folder::private;
 use crate::link::Picture;
+use crate::login;
 use crate::menu::{self, Entry};
 use crate::moment::Zone;
 use crate::toolkit;
@@ -27,7 +28,7 @@ impl Tray {
     /// Why there is none, for people.
     pub fn new(app: &AppHandle, profile: &Profile, picture: &Picture) -> Result<Self, String> {
         let state = picture.tray();
-        let entries = menu::tray(picture, &Zone::here());
+        let entries = menu::tray(picture, &Zone::here(), login::state(profile));
         let build = || {
             let menu = toolkit::menu(app, menu::TRAY, &entries)?;
             let mut builder = TrayIconBuilder::with_id("larder").icon(image(state)).tooltip(tooltip(state)).menu(&menu);
@@ -43,9 +44,14 @@ impl Tray {
         }
     }
 
+    /// The next [`Self::show`] draws the menu anew: a click has ticked an item by itself.
+    pub fn forget(&mut self) {
+        self.entries.clear();
+    }
+
     /// Shows how things stand now. Only what changed is touched: a menu that is replaced closes under the hand.
-    pub fn show(&mut self, app: &AppHandle, picture: &Picture) -> tauri::Result<()> {
-        let entries = menu::tray(picture, &Zone::here());
+    pub fn show(&mut self, app: &AppHandle, picture: &Picture, login: Option<bool>) -> tauri::Result<()> {
+        let entries = menu::tray(picture, &Zone::here(), login);
         if entries != self.entries {
             self.icon.set_menu(Some(toolkit::menu(app, menu::TRAY, &entries)?))?;
             self.entries = entries;

@@ -1,5 +1,6 @@
 //! The one window. It is built when it is wanted and gone when it is closed, and its web process with it.
 
+use crate::attention;
 use crate::folder::private;
 use crate::link::lock;
 use crate::shell::Shell;
@@ -147,6 +148,12 @@ fn late(app: &AppHandle) {
 /// The window was closed: the next one begins anew.
 pub fn closed(app: &AppHandle) {
     *lock(&app.state::<Shell>().opening) = Opening::default();
+    attention::closed(app);
+}
+
+/// Whether its person has it before them.
+pub fn is_in_front(app: &AppHandle) -> bool {
+    app.get_webview_window(LABEL).is_some_and(|window| window.is_focused().unwrap_or(false))
 }
 
 /// Each of these may fail where the window is just being closed; then there is nothing to show.

@@ -26,6 +26,9 @@ export function scopeWords(scope: string): string | null {
   return key in en ? t(key as Key) : null;
 }
 
+/** A step of a provider's walk-through; its words are the agent's, as a problem's are. */
+export const step = (key: string): string => (problems as Record<string, string>)[key] ?? key;
+
 export interface Piece {
   text: string;
   code: boolean;

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { account, attempt, house } from "../testing/houses";
-import { outcome, signInTimes, type Followed } from "./attempts";
+import { account, attempt, house, provider } from "../testing/houses";
+import { loopbackHelps, outcome, signInTimes, type Followed } from "./attempts";
 
 const old = account("old", { provider: "github", signed_in_at: 1 });
 const follow = (change: Partial<Followed> = {}): Followed => ({
   provider: "github",
   account: null,
   attempt: "attempt-1",
+  redirect: null,
   refused: null,
   before: signInTimes(house({ accounts: [old] })),
   ...change,
@@ -43,5 +44,19 @@ describe("what became of a sign-in", () => {
     const failed = [attempt({ phase: "failed", problem })];
     expect(outcome(follow(), house({ attempts: failed }))).toEqual({ is: "failed", problem });
     expect(outcome(follow({ attempt: null, refused: problem }), house())).toEqual({ is: "failed", problem });
+  });
+});
+
+describe("this computer's own address", () => {
+  const both = provider("demo", "Demo", "https://login.example");
+  it("is offered where the link is not ours and the provider takes the address", () => {
+    expect(loopbackHelps({ code: "scheme-unhandled" }, both)).toBe(true);
+    expect(loopbackHelps({ code: "scheme-taken", handler: "other.desktop" }, both)).toBe(true);
+  });
+  it("is not offered where it would not help", () => {
+    expect(loopbackHelps({ code: "keychain-locked" }, both)).toBe(false);
+    expect(loopbackHelps(null, both)).toBe(false);
+    expect(loopbackHelps({ code: "scheme-unhandled" }, undefined)).toBe(false);
+    expect(loopbackHelps({ code: "scheme-unhandled" }, { ...both, redirects: ["deep-link"] })).toBe(false);
   });
 });

@@ -4,6 +4,8 @@ import type { AttemptView } from "../generated/AttemptView";
 import type { HouseView } from "../generated/HouseView";
 import type { Problem } from "../generated/Problem";
 import type { ProviderName } from "../generated/ProviderName";
+import type { ProviderView } from "../generated/ProviderView";
+import type { RedirectKind } from "../generated/RedirectKind";
 import type { WallTime } from "../generated/WallTime";
 
 /** A sign-in as the window follows it: from the click, before the agent has given it an id, to the account it ends in. */
@@ -12,6 +14,8 @@ export interface Followed {
   /** The account that signs in again. */
   account: AccountId | null;
   attempt: AttemptId | null;
+  /** Chosen instead of the provider's own order. */
+  redirect: RedirectKind | null;
   /** Why it could not even begin. */
   refused: Problem | null;
   /** When each account was last signed in as this began: what differs later is its result. */
@@ -45,4 +49,11 @@ export function outcome(followed: Followed, house: HouseView): Outcome {
       followed.before.get(account.id) !== account.signed_in_at,
   );
   return result ? { is: "done", account: result.id } : { is: "over" };
+}
+
+/** Whether this computer's own address helps where the browser's answer cannot come back as a link of Larder's. */
+export function loopbackHelps(problem: Problem | null, provider: ProviderView | undefined): boolean {
+  const unanswerable = problem?.code === "scheme-taken" || problem?.code === "scheme-unhandled";
+  // Only an address that its person registered is accepted there.
+  return unanswerable && provider !== undefined && provider.redirects.includes("loopback");
 }

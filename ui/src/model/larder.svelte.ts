@@ -1,12 +1,13 @@
 import { createContext } from "svelte";
-import type { Backend, PageName } from "../backend";
+import type { Backend, NewProvider, PageName } from "../backend";
 import type { AccountId } from "../generated/AccountId";
 import type { AccountView } from "../generated/AccountView";
-import type { AttemptId } from "../generated/AttemptId";
 import type { AttemptView } from "../generated/AttemptView";
 import type { HouseView } from "../generated/HouseView";
 import type { Problem } from "../generated/Problem";
 import type { ProviderName } from "../generated/ProviderName";
+import type { ProviderView } from "../generated/ProviderView";
+import type { RedirectKind } from "../generated/RedirectKind";
 import { plainSentence, t } from "../messages";
 import { titleOf, type Action } from "./accounts";
 import { signInTimes, type Followed } from "./attempts";
@@ -16,6 +17,8 @@ import { asProblem } from "./problem";
 export type Place =
   | { page: PageName }
   | { page: "waiting"; followed: Followed }
+  | { page: "provider"; provider: ProviderName }
+  | { page: "new-provider" }
   | { page: "account"; account: AccountId; forgetting: boolean };
 
 /** The window's one store: the house as the agent last said, and where its person is. */
@@ -72,6 +75,10 @@ export class Larder {
     return this.house.accounts.find((account) => account.id === id);
   }
 
+  provider(name: ProviderName): ProviderView | undefined {
+    return this.house.providers.find((provider) => provider.name === name);
+  }
+
   title(provider: ProviderName): string {
     return titleOf(this.house, provider);
   }
@@ -98,9 +105,19 @@ export class Larder {
     this.said = t("attempt.done", { account: this.account(account)?.label ?? "" });
   }
 
-  async signIn(provider: ProviderName, account: AccountId | null): Promise<void> {
+  /** To sign in, or first to what is missing for that. */
+  choose(provider: ProviderView): void {
+    if (provider.ready) void this.signIn(provider.name, null);
+    else this.go({ page: "provider", provider: provider.name });
+  }
+
+  async signIn(
+    provider: ProviderName,
+    account: AccountId | null,
+    redirect: RedirectKind | null = null,
+  ): Promise<void> {
     const before = signInTimes(this.house);
-    let followed: Followed = { provider, account, attempt: null, refused: null, before };
+    let followed: Followed = { provider, account, attempt: null, redirect, refused: null, before };
     const follow = (change: Partial<Followed>) => {
       // Whoever has gone elsewhere meanwhile is not called back.
       const here = this.place.page === "waiting" && this.place.followed === followed;
@@ -109,21 +126,44 @@ export class Larder {
     };
     this.go({ page: "waiting", followed });
     try {
-      const attempt = await this.backend.signIn(provider, account);
-      // The answer can overtake the event that carries the attempt; without this it would look over.
-      const house = await this.backend.house();
-      if (house.at >= this.house.at) this.update(house);
+      const attempt = await this.backend.signIn(provider, account, redirect);
+      await this.catchUp();
       follow({ attempt });
     } catch (refused) {
       follow({ refused: asProblem(refused) });
     }
   }
 
+  /** An answer can overtake the event that carries what it speaks of; without this an attempt would look over. */
+  private async catchUp(): Promise<void> {
+    const house = await this.backend.house();
+    if (house.at >= this.house.at) this.update(house);
+  }
+
+  /** Saves a client of its person's, and signs in with it. */
+  async saveClient(provider: ProviderName, clientId: string, secret: string | null): Promise<void> {
+    await this.run(() => this.backend.saveClient(provider, clientId, secret));
+    if (this.refused === null) await this.signIn(provider, null);
+  }
+
+  /** Adds a provider, and follows the sign-in that begins there. */
+  async addProvider(added: NewProvider): Promise<void> {
+    await this.run(async () => {
+      const before = signInTimes(this.house);
+      const [provider, attempt] = await this.backend.addProvider(added);
+      await this.catchUp();
+      if (this.place.page !== "new-provider") return;
+      const followed = { provider, account: null, attempt, redirect: null, refused: null, before };
+      this.go({ page: "waiting", followed });
+    });
+  }
+
   /** Shows a sign-in that was begun before, or elsewhere. */
   show(attempt: AttemptView): void {
     const { provider, account, id } = attempt;
     const before = signInTimes(this.house);
-    this.go({ page: "waiting", followed: { provider, account, attempt: id, refused: null, before } });
+    const followed = { provider, account, attempt: id, redirect: null, refused: null, before };
+    this.go({ page: "waiting", followed });
   }
 
   /** Cancels a sign-in, or puts away one that failed. */
@@ -158,8 +198,9 @@ export class Larder {
     }
   }
 
-  async copyLink(attempt: AttemptId): Promise<boolean> {
-    await this.run(() => this.backend.copyLink(attempt));
+  /** Whether it succeeded. */
+  async succeeds(command: () => Promise<void>): Promise<boolean> {
+    await this.run(command);
     return this.refused === null;
   }
 

@@ -1,11 +1,12 @@
 // A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
-import type { Backend, PageName } from "../backend";
+import type { Backend, NewProvider, PageName } from "../backend";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { EventView } from "../generated/EventView";
 import type { HouseView } from "../generated/HouseView";
 import type { Problem } from "../generated/Problem";
-import { attempt as newAttempt } from "./houses";
+import type { RedirectKind } from "../generated/RedirectKind";
+import { attempt as newAttempt, provider as newProvider } from "./houses";
 
 export class TestingBackend implements Backend {
   /** Every command that was given, in order. */
@@ -64,19 +65,42 @@ export class TestingBackend implements Backend {
   events = async () => this.happened;
   ready = async () => void ++this.shown;
 
-  signIn = async (provider: string, account: string | null) => {
-    await this.command("signIn", provider, account);
+  signIn = async (provider: string, account: string | null, redirect: RedirectKind | null) => {
+    await this.command("signIn", provider, account, ...(redirect ? [redirect] : []));
+    return this.begin(provider, account, redirect ?? "deep-link");
+  };
+  private begin(provider: string, account: string | null, redirect: RedirectKind): string {
     const id = `new-${++this.count}`;
     const host = new URL(this.now.providers.find((one) => one.name === provider)!.issuer).host;
-    this.become({ attempts: [...this.now.attempts, newAttempt({ id, provider, account, host })] });
+    this.become({ attempts: [...this.now.attempts, newAttempt({ id, provider, account, redirect, host })] });
     return id;
-  };
+  }
   cancelSignIn = async (attempt: string) => {
     await this.command("cancelSignIn", attempt);
     this.become({ attempts: this.now.attempts.filter((one) => one.id !== attempt) });
   };
   openAgain = (attempt: string) => this.command("openAgain", attempt);
   copyLink = (attempt: string) => this.command("copyLink", attempt);
+  pasteAddress = () => this.command("pasteAddress");
+
+  openRegistration = (provider: string) => this.command("openRegistration", provider);
+  copyRedirect = (provider: string) => this.command("copyRedirect", provider);
+  ownRedirect = async (kind: RedirectKind) =>
+    kind === "loopback" ? "http://127.0.0.1/callback" : "dev.larder.desktop:/callback";
+  copyOwnRedirect = (kind: RedirectKind) => this.command("copyOwnRedirect", kind);
+  saveClient = async (name: string, client_id: string, secret: string | null) => {
+    await this.command("saveClient", name, client_id, secret);
+    const providers = this.now.providers.map((one) =>
+      one.name === name ? { ...one, client_id, ready: true } : one,
+    );
+    this.become({ providers });
+  };
+  addProvider = async (added: NewProvider): Promise<[string, string]> => {
+    await this.command("addProvider", ...Object.values(added));
+    const name = added.title.toLowerCase();
+    this.become({ providers: [...this.now.providers, newProvider(name, added.title, added.issuer)] });
+    return [name, this.begin(name, null, added.redirect)];
+  };
 
   refresh = (account: string) => this.command("refresh", account);
   refreshAll = () => this.command("refreshAll");

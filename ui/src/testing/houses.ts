@@ -41,6 +41,30 @@ export function provider(name: string, title: string, issuer: string, demo = fal
     scopes: ["openid", "email", "offline_access"],
     redirects: ["deep-link", "loopback"],
     demo,
+    ready: true,
+    secret: "not-needed",
+    help: null,
+  };
+}
+
+/** A provider of the catalogue whose client its person has not registered yet. */
+export function unregistered(name: "google" | "discord"): ProviderView {
+  const google = name === "google";
+  return {
+    ...(google
+      ? provider("google", "Google", "https://accounts.google.com")
+      : provider("discord", "Discord", "https://discord.com")),
+    client_id: "",
+    redirects: google ? ["loopback"] : ["deep-link", "loopback"],
+    ready: false,
+    secret: google ? "missing" : "not-needed",
+    help: {
+      register: google
+        ? "https://console.cloud.google.com/auth/clients"
+        : "https://discord.com/developers/applications",
+      redirect: google ? null : "dev.larder.desktop:/callback",
+      steps: [1, 2, 3, 4, 5].map((at) => `catalogue.${name}.step-${at}`),
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 // testing.html?house=full&place=account:id-work shows one page without an agent; shots.mjs and people use it.
 import { start } from "../start";
 import { TestingBackend } from "./backend";
-import { attempt, events, fullHouse, house, troubledHouse } from "./houses";
+import { attempt, events, fullHouse, house, provider, troubledHouse, unregistered } from "./houses";
 
 const asked = new URLSearchParams(location.search);
 const make =
@@ -20,11 +20,21 @@ const larder = await start(backend, document.getElementById("app")!);
 Object.assign(globalThis, { larder, backend });
 
 const [page, id] = (asked.get("place") ?? "accounts").split(":");
+if (asked.has("new"))
+  backend.become({
+    providers: [
+      provider("demo", "Demo", "http://127.0.0.1:8917", true),
+      unregistered("discord"),
+      unregistered("google"),
+    ],
+  });
 if (page === "account" && id) larder.openAccount(id, asked.has("forgetting"));
 else if (page === "waiting") {
   const phase = id === "failed" || id === "finishing" ? id : "waiting";
   const problem = phase === "failed" ? { code: "consent-denied" as const, provider: "GitHub" } : null;
-  const one = attempt({ phase, problem });
+  const redirect = id === "loopback" || id === "paste" ? id : "deep-link";
+  const one = attempt({ phase, problem, redirect });
   backend.become({ attempts: [one] });
   larder.show(one);
-} else if (page === "sign-in" || page === "activity") larder.go({ page });
+} else if (page === "provider" && id) larder.go({ page, provider: id });
+else if (page === "sign-in" || page === "new-provider" || page === "activity") larder.go({ page });

@@ -1,0 +1,196 @@
+//! A client of the person's own: written down, its secret sealed, from the window.
+
+use crate::actions::{self, done};
+use crate::browser;
+use crate::link::Link;
+use larder_client::unexpected;
+use larder_core::names::{AttemptId, ProviderName};
+use larder_core::problem::{Exit, Problem};
+use larder_core::protocol::{Answer, OnWire, Request};
+use larder_core::scheme::REDIRECT_URI;
+use larder_core::view::{ProviderHelp, RedirectKind};
+use serde::{Deserialize, Deserializer};
+use toml::{Table, Value};
+
+/// What to write down at a provider for this computer's own address; the agent answers at any port of it.
+const LOOPBACK_URI: &str = "http://127.0.0.1/callback";
+
+/// The name of the demonstration, which hides another provider of that name.
+const DEMO: &str = "demo";
+
+/// What a person typed and nobody may see again: it goes to the agent, and nowhere else.
+pub struct Secret(OnWire);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(OnWire::new(text)))
+    }
+}
+
+/// An OpenID provider that no catalogue knows.
+#[derive(Deserialize)]
+pub struct NewProvider {
+    title: String,
+    issuer: String,
+    client_id: String,
+    scopes: String,
+    redirect: RedirectKind,
+}
+
+/// Writes down the client that a person registered, and seals its secret, if one is given. All else stays as it was.
+pub fn save_client(link: &Link, name: &ProviderName, client_id: &str, secret: Option<Secret>) -> Result<(), Problem> {
+    link.notice(None);
+    let Answer::Provider { definition } = link.ask(Request::Provider { name: name.clone() })? else {
+        return Err(unexpected("provider"));
+    };
+    // Where the secret alone is new, nothing is written: a definition that changes has its accounts tried again.
+    if let Some(definition) = with_client(name, &definition, client_id.trim())? {
+        done(link.ask(Request::AddProvider { name: name.clone(), definition })?, "add-provider")?;
+    }
+    match secret {
+        // The keychain may ask its person: this waits on a connection of its own.
+        Some(Secret(secret)) => done(link.ask_long(Request::SetSecret { name: name.clone(), secret })?, "set-secret"),
+        None => Ok(()),
+    }
+}
+
+/// The definition with this client; `None` where it has that one already.
+fn with_client(name: &ProviderName, definition: &str, client_id: &str) -> Result<Option<String>, Problem> {
+    if client_id.is_empty() {
+        return Err(Problem::BadProvider {
+            provider: name.0.clone(),
+            field: "client_id".to_owned(),
+            detail: "it is empty; copy it from where you registered Larder".to_owned(),
+        });
+    }
+    let mut table: Table = definition.parse().map_err(|_| unexpected("provider"))?;
+    let new = Value::String(client_id.to_owned());
+    if table.get("client_id") == Some(&new) {
+        return Ok(None);
+    }
+    table.insert("client_id".to_owned(), new);
+    Ok(Some(table.to_string()))
+}
+
+/// Writes down a provider and begins to sign in there. Where that cannot begin, nothing stays written, so that what is
+/// wrong can be corrected and tried again.
+pub fn add(link: &Link, new: &NewProvider) -> Result<(ProviderName, AttemptId), Problem> {
+    link.notice(None);
+    let taken: Vec<ProviderName> = link.house()?.providers.into_iter().map(|provider| provider.name).collect();
+    let name = free_name(&new.title, &taken);
+    done(link.ask(Request::AddProvider { name: name.clone(), definition: definition(new) })?, "add-provider")?;
+    match actions::sign_in(link, name.clone(), None, None) {
+        Ok(attempt) => Ok((name, attempt)),
+        Err(problem) => {
+            if matches!(problem.exit(), Exit::Configuration | Exit::TryLater) {
+                // Best effort: left alone, it can be removed by `larder providers remove`.
+                let _ = link.ask(Request::RemoveProvider { name });
+            }
+            Err(problem)
+        }
+    }
+}
+
+fn definition(new: &NewProvider) -> String {
+    let text = |text: &str| Value::String(text.trim().to_owned());
+    let scopes = new.scopes.split_whitespace().map(|scope| Value::String(scope.to_owned())).collect();
+    let redirect = match new.redirect {
+        RedirectKind::DeepLink => "deep-link",
+        RedirectKind::Loopback => "loopback",
+        RedirectKind::Paste => "paste",
+    };
+    Table::from_iter([
+        ("title".to_owned(), text(&new.title)),
+        ("issuer".to_owned(), text(&new.issuer)),
+        ("client_id".to_owned(), text(&new.client_id)),
+        ("scopes".to_owned(), Value::Array(scopes)),
+        ("redirects".to_owned(), Value::Array(vec![text(redirect)])),
+    ])
+    .to_string()
+}
+
+/// A name for `providers.toml` that reads like the title and names no other provider.
+fn free_name(title: &str, taken: &[ProviderName]) -> ProviderName {
+    let plain: String =
+        title.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).take(40).collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let name = if words.is_empty() { "provider".to_owned() } else { words.join("-") };
+    let free = |name: &str| name != DEMO && !taken.iter().any(|other| other.as_str() == name);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let found = std::iter::once(name.clone()).chain(numbered).find(|name| free(name));
+    ProviderName(found.unwrap_or(name))
+}
+
+/// Opens the page where a client is registered.
+pub fn open_registration(link: &Link, name: &ProviderName) -> Result<(), Problem> {
+    browser::open_web(&help(link, name)?.register)
+}
+
+/// The redirect to write down at a provider, to the letter.
+pub fn redirect_of(link: &Link, name: &ProviderName) -> Result<String, Problem> {
+    help(link, name)?.redirect.ok_or_else(|| unexpected("provider"))
+}
+
+/// The redirect to write down at a provider that no catalogue knows.
+pub fn own_redirect(kind: RedirectKind) -> Result<String, Problem> {
+    match kind {
+        RedirectKind::DeepLink => Ok(REDIRECT_URI.to_owned()),
+        RedirectKind::Loopback => Ok(LOOPBACK_URI.to_owned()),
+        RedirectKind::Paste => Err(Problem::BadRequest { detail: "that address is the person's own".to_owned() }),
+    }
+}
+
+fn help(link: &Link, name: &ProviderName) -> Result<ProviderHelp, Problem> {
+    let found = link.house()?.providers.into_iter().find(|provider| provider.name == *name);
+    found.and_then(|provider| provider.help).ok_or_else(|| Problem::NoSuchProvider { provider: name.0.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_client_is_written_anew() {
+        let old = "title = \"Work\"\nscopes = [\"openid\"]\nclient_id = \"old\"\n\n[authorization_params]\nprompt = \"login\"\n";
+        let new = with_client(&"work".into(), old, "new \"id\"").unwrap().unwrap();
+        let (old, new): (Table, Table) = (old.parse().unwrap(), new.parse().unwrap());
+        assert_eq!(new["client_id"].as_str(), Some("new \"id\""));
+        assert_eq!((&new["title"], &new["scopes"]), (&old["title"], &old["scopes"]));
+        assert_eq!(new["authorization_params"], old["authorization_params"]);
+        assert_eq!(with_client(&"google".into(), "", "id").unwrap().unwrap(), "client_id = \"id\"\n");
+    }
+
+    #[test]
+    fn nothing_is_written_for_the_same_client_or_none() {
+        assert_eq!(with_client(&"work".into(), "client_id = \"same\"", "same").unwrap(), None);
+        assert!(matches!(with_client(&"work".into(), "", ""), Err(Problem::BadProvider { .. })));
+    }
+
+    #[test]
+    fn a_provider_is_named_after_its_title_and_after_no_other() {
+        let named = |title: &str, taken: &[&str]| {
+            free_name(title, &taken.iter().map(|name| ProviderName::from(*name)).collect::<Vec<_>>()).0
+        };
+        assert_eq!(named("Keycloak at work", &[]), "keycloak-at-work");
+        assert_eq!(named(" Über.example ", &[]), "ber-example");
+        assert_eq!(named("Google", &["google", "google-2"]), "google-3");
+        assert_eq!(named("Demo", &[]), "demo-2");
+        assert_eq!(named("日本", &[]), "provider");
+    }
+
+    #[test]
+    fn what_a_person_wrote_is_quoted() {
+        let new = NewProvider {
+            title: "A \"b\"\n".to_owned(),
+            issuer: " https://login.example.com ".to_owned(),
+            client_id: "id".to_owned(),
+            scopes: " openid  email\n".to_owned(),
+            redirect: RedirectKind::Loopback,
+        };
+        let table: Table = definition(&new).parse().unwrap();
+        assert_eq!(table["title"].as_str(), Some("A \"b\""));
+        assert_eq!(table["issuer"].as_str(), Some("https://login.example.com"));
+        assert_eq!(table["scopes"], Value::Array(vec!["openid".into(), "email".into()]));
+        assert_eq!(table["redirects"], Value::Array(vec!["loopback".into()]));
+    }
+}
