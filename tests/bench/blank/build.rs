@@ -1,0 +1,5 @@
+//! Prepares the Tauri app.
+
+fn main() {
+    tauri_build::build();
+}
