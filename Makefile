@@ -3,6 +3,7 @@
 # One feature set for everything, so that each thing is built once.
 W := --workspace --features custom-protocol
 UI := ui/node_modules/.stamp
+PEER := tests/support/oidc-provider/node_modules/.stamp
 UI_SOURCES := $(shell find ui/src ui/index.html ui/vite.config.ts src-tauri/core/messages -type f 2>/dev/null)
 
 help:
@@ -10,6 +11,7 @@ help:
 	  'make run     installs what is missing, builds, and opens the window with a demonstration provider' \
 	  'make demo    plays the whole story without a screen; pictures in target/demo/' \
 	  'make test    every test' \
+	  'make bench   measures speed and memory, against peers where there are any' \
 	  'make check   formatting, lints, licences, types' \
 	  'make build   builds everything, for this machine' \
 	  'make clean   removes what was built'
@@ -25,10 +27,15 @@ run: packages
 demo: test-packages build
 	cargo test $(W) --test demo
 
-test: test-packages build
+test: test-packages build $(PEER)
 	cd ui && npm test
 	cargo test $(W) --doc
 	cargo test $(W) --lib --bins --tests
+
+bench: $(PEER)
+	@.ci/packages bench
+	cargo build --release -p larder-agent -p larder-cli -p larder-demo
+	cargo bench -p larder-desktop --bench bench --features custom-protocol
 
 check: packages ui/dist/index.html
 	cargo fmt --all --check
@@ -50,8 +57,8 @@ test-packages:
 	@.ci/packages tests
 
 # npm ci is slow and deletes what is there, so it runs only when the lock file is newer.
-$(UI): ui/package-lock.json
-	cd ui && npm ci
+%/node_modules/.stamp: %/package-lock.json
+	cd $* && npm ci
 	@touch $@
 
 ui/dist/index.html: $(UI) $(UI_SOURCES)
@@ -61,4 +68,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test check build packages test-packages clean
+.PHONY: help run demo test bench check build packages test-packages clean

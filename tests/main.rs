@@ -5,12 +5,16 @@
 mod support;
 
 mod architecture;
+mod browser;
 mod configuration;
 mod crashes;
 mod desktop;
 mod hand_out;
 mod keychain;
+mod loopback;
 mod one_agent;
 mod refreshing;
+mod restarts;
+mod settings;
 mod sign_in;
 mod sign_out;

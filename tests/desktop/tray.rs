@@ -7,14 +7,17 @@ fn the_tray_refreshes_signs_in_opens_and_quits_and_the_agent_goes_on() {
     let (mut desktop, provider) = signed_in(600, &["--hidden"]);
     let labels: Vec<String> = desktop.tray().entries.iter().map(|entry| entry.label.clone()).collect();
     assert!(labels[0].starts_with("work — fresh until "), "{labels:?}");
-    assert_eq!(labels[1..], ["Refresh now", "Sign in…", "Sign out", "Open Larder", "Quit", "Quit Larder completely"]);
+    assert_eq!(
+        labels[1..],
+        ["Refresh now", "Sign in…", "Sign out", "Open Larder", "Start at login", "Quit", "Quit Larder completely"]
+    );
     assert_eq!(provider.seen("/token").len(), 1);
     desktop.click_tray(&["Refresh now"]);
     desktop.session.wait_for("the refresh", || provider.seen("/token").len() == 2);
 
     desktop.click_tray(&["Sign in…"]);
     desktop.wait_for_window();
-    desktop.reads("A provider of your own");
+    desktop.reads("Any OpenID provider");
     desktop.close_window();
     desktop.click_tray(&["Open Larder"]);
     desktop.wait_for_window();

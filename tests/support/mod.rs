@@ -1,7 +1,9 @@
 //! What the promises are tested with: a private session with a real keychain, the real programs, a real server.
 
+pub mod chromium;
 pub mod desktop;
 pub mod larder;
+pub mod oidc_provider;
 pub mod prompts;
 pub mod provider;
 pub mod session;

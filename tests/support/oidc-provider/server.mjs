@@ -1,0 +1,92 @@
+// A certified OpenID provider with a person's pages: clients as people register them, rotation with reuse detection.
+// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port.
+import { Provider } from 'oidc-provider';
+import { createServer } from 'node:http';
+
+const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
+const confidential = (method) => ({
+  ...grants,
+  client_id: method,
+  application_type: 'native',
+  token_endpoint_auth_method: method,
+  // Characters that mean something in a form and in a header.
+  client_secret: process.env.CLIENT_SECRET,
+  redirect_uris: ['http://127.0.0.1/callback'],
+});
+
+const server = createServer();
+await new Promise((resolve, reject) => {
+  server.once('error', reject);
+  server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', resolve);
+});
+const issuer = `http://127.0.0.1:${server.address().port}`;
+
+const provider = new Provider(issuer, {
+  clients: [
+    {
+      ...grants,
+      client_id: 'desktop',
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: ['dev.larder.desktop:/callback', 'http://127.0.0.1/callback'],
+    },
+    {
+      ...grants,
+      client_id: 'paste',
+      application_type: 'web',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: ['https://me.example/cb'],
+    },
+    confidential('client_secret_post'),
+    confidential('client_secret_basic'),
+  ],
+  pkce: { required: () => true },
+  // Else short-lived tokens live 15 s longer.
+  clockTolerance: 0,
+  features: {
+    devInteractions: { enabled: true },
+    revocation: { enabled: true, allowedPolicy: () => true },
+    userinfo: { enabled: true },
+  },
+  rotateRefreshToken: true,
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: {
+    AccessToken: 600,
+    AuthorizationCode: 60,
+    Grant: 3600,
+    IdToken: 600,
+    Interaction: 600,
+    RefreshToken: 3600,
+    Session: 3600,
+  },
+  cookies: { keys: ['test'] },
+  claims: { openid: ['sub'], email: ['email'], profile: ['name'] },
+  findAccount: (ctx, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, email: `${id}@example.com`, name: id }),
+  }),
+});
+
+// What came, and how the client proved itself: never with what.
+const seen = [];
+provider.use(async (ctx, next) => {
+  if (ctx.path === '/_seen') {
+    ctx.body = seen;
+    return;
+  }
+  await next();
+  if (ctx.path === '/token' || ctx.path === '/token/revocation') {
+    seen.push({
+      path: ctx.path,
+      grant_type: ctx.oidc?.body?.grant_type,
+      header: ctx.get('authorization').split(' ')[0],
+      form: ctx.oidc?.body?.client_secret !== undefined,
+      status: ctx.status,
+    });
+  }
+});
+
+server.on('request', provider.callback());
+console.log(`listening ${issuer}`);
+process.stdin.resume();
+process.stdin.on('end', () => process.exit());

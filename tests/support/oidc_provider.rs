@@ -1,0 +1,113 @@
+//! npm's `oidc-provider`, a certified OpenID provider, as a process of its own; and the way through its pages.
+
+use super::session::first_line;
+use super::{Child, PATIENCE, Session, support};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::process::{ChildStdin, Stdio};
+use url::Url;
+
+/// The secret of its two confidential clients. Some of its characters mean something in a form or in a header.
+pub const CLIENT_SECRET: &str = "p/q+r s:t%25=u&v~w";
+
+/// The server.
+#[derive(Debug)]
+pub struct OidcProvider {
+    /// Its issuer.
+    pub issuer: String,
+    _stdin: ChildStdin,
+    _child: Child,
+}
+
+impl OidcProvider {
+    /// A server on a port of the system's choice.
+    pub fn start(session: &Session) -> Self {
+        let folder = support("oidc-provider");
+        assert!(
+            folder.join("node_modules/oidc-provider").is_dir(),
+            "oidc-provider is missing: run `npm ci` in {} first",
+            folder.display()
+        );
+        let mut child = session
+            .command("node")
+            .arg("--no-warnings")
+            .arg(folder.join("server.mjs"))
+            .env("CLIENT_SECRET", CLIENT_SECRET)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("node");
+        let line = first_line(child.stdout.take().expect("piped"));
+        let issuer = line.strip_prefix("listening ").expect("an address").to_owned();
+        Self { issuer, _stdin: child.stdin.take().expect("piped"), _child: Child(child) }
+    }
+
+    /// Writes one of its clients down under this name.
+    pub fn add(&self, session: &Session, name: &str, client: &str, more: &[&str]) {
+        let mut arguments = vec!["providers", "add", name, "--issuer", &self.issuer, "--client-id", client];
+        ["openid", "profile", "email", "offline_access"].iter().for_each(|scope| arguments.extend(["--scope", scope]));
+        arguments.extend(more);
+        session.larder(&arguments).ok();
+    }
+
+    /// What came to its token and revocation endpoints, and how the client proved itself.
+    pub fn seen(&self) -> Vec<Value> {
+        let mut answer = agent().get(format!("{}/_seen", self.issuer)).call().expect("an answer");
+        serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("a list")
+    }
+
+    /// Goes through its pages as this person, with their cookies, to where the browser is sent in the end.
+    pub fn browse(&self, url: &str, user: &str) -> String {
+        let issuer = Url::parse(&self.issuer).expect("a URL");
+        let mut cookies: BTreeMap<String, String> = BTreeMap::new();
+        let mut at = Url::parse(url).expect("a URL");
+        let mut form: Option<String> = None;
+        // Login and consent, each with its redirects.
+        for _ in 0..12 {
+            let jar = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let answer = match form.take() {
+                Some(form) => agent()
+                    .post(at.as_str())
+                    .header("Cookie", jar)
+                    .header("Content-Type", "application/x-www-form-urlencoded")
+                    .send(form),
+                None => agent().get(at.as_str()).header("Cookie", jar).call(),
+            };
+            let mut answer = answer.expect("an answer");
+            for cookie in answer.headers().get_all("set-cookie") {
+                let cookie = cookie.to_str().expect("text").split(';').next().unwrap_or_default();
+                let (name, value) = cookie.split_once('=').expect("a cookie");
+                if value.is_empty() {
+                    cookies.remove(name);
+                } else {
+                    cookies.insert(name.to_owned(), value.to_owned());
+                }
+            }
+            if let Some(location) = answer.headers().get("location") {
+                at = at.join(location.to_str().expect("text")).expect("a URL");
+                if at.origin() != issuer.origin() {
+                    return at.into();
+                }
+                continue;
+            }
+            let page = answer.body_mut().read_to_string().expect("a page");
+            let action = page.split_once("action=\"").and_then(|(_, rest)| rest.split_once('"'));
+            at = at.join(action.unwrap_or_else(|| panic!("the page has no form: {page}")).0).expect("a URL");
+            form = Some(match page.contains("name=\"login\"") {
+                true => format!("prompt=login&login={user}&password=x"),
+                false => "prompt=consent".to_owned(),
+            });
+        }
+        panic!("the pages lead nowhere");
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(PATIENCE))
+        .proxy(None);
+    config.build().into()
+}
