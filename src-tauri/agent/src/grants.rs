@@ -101,7 +101,11 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
     let expires_boot: Option<i64> = if same_boot { row.get("expires_boot")? } else { None };
     let has_access: bool = row.get("has_access")?;
     let access = if has_access {
-        let expires = expires_at.map(|wall| Moment { wall: WallTime(wall), boot: expires_boot.map(BootTime) });
+        let expires = expires_at.map(|wall| {
+            // After a restart of the machine the wall clock alone knows; from here on, setting it back makes nothing fresher.
+            let by_wall = now.boot.0.saturating_add(wall.saturating_sub(now.wall.0));
+            Moment { wall: WallTime(wall), boot: Some(BootTime(expires_boot.unwrap_or(by_wall))) }
+        });
         Some(Access { expires, lifetime: row.get("lifetime")? })
     } else {
         None

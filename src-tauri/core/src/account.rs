@@ -1,8 +1,9 @@
 //! One account: how its session stands, and what follows when something happens to it.
 
 mod clearing;
+mod refreshing;
 
-use crate::effect::{Arrival, Effect, Grant, Outcome, Trouble};
+use crate::effect::{Arrival, Effect, Grant};
 use crate::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
 use crate::problem::{Problem, Why};
 use crate::schedule;
@@ -310,12 +311,12 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
         Event::Arrived { generation, operation, arrival } => {
             // The one place where what belongs to an older generation is dropped.
             if generation == account.generation {
-                arrived(&mut account, operation, arrival, now, &mut decided);
+                refreshing::arrived(&mut account, operation, arrival, now, &mut decided);
             } else {
-                late(&account, operation, &arrival, &mut decided);
+                refreshing::late(&account, operation, &arrival, &mut decided);
             }
         }
-        Event::Look => look(&mut account, next, now, &mut decided),
+        Event::Look => refreshing::look(&mut account, next, now, &mut decided),
         Event::RefreshNow => {
             let ready = matches!(
                 &account.session,
@@ -327,7 +328,7 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
                 }
             );
             if ready && account.refreshable {
-                open(&mut account, next, &mut decided);
+                refreshing::open(&mut account, next, &mut decided);
             }
         }
         Event::RefreshSoon if account.refreshable => match &mut account.session {
@@ -420,190 +421,4 @@ pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
         Some(schedule::due(&account.id, account.generation, expires, lifetime))
     });
     Refresh::Idle { due }
-}
-
-fn open(account: &mut Account, operation: Operation, decided: &mut Decided) {
-    let (attempt, resumed) = match &account.session {
-        Session::SignedIn { refresh: Refresh::Waiting { attempt, resumed, .. } } => (*attempt, *resumed),
-        Session::SignedIn { refresh: Refresh::Journaled { .. } } => (0, true),
-        _ => (0, false),
-    };
-    account.session = Session::SignedIn { refresh: Refresh::Opening { operation, attempt, resumed } };
-    decided.act(operation, Effect::Prepare { resumed });
-}
-
-fn look(account: &mut Account, next: Operation, now: Now, decided: &mut Decided) {
-    let over = |moment: Moment| moment.wait(now) <= 0;
-    if refresh_is_due(account, now) {
-        // An interrupted refresh has its one more try at once: the provider may forgive a quick repetition.
-        return open(account, next, decided);
-    }
-    if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session
-        && let Refresh::Unsaved { operation, until: until @ Some(_), .. } = refresh
-        && until.is_some_and(over)
-    {
-        *until = None;
-        return decided.act(*operation, Effect::Save { generation: account.generation.next() });
-    }
-    match &mut account.session {
-        Session::SignedIn { refresh: Refresh::Idle { due: None } } if !account.refreshable => {
-            let ended = account.access.is_none_or(|access| !access.good_for(1, now));
-            if ended {
-                needs_sign_in(account, Why::NoRefreshToken, next, now, decided);
-            }
-        }
-        Session::Undoable { until, forget, revoke, .. } if over(*until) => {
-            let clearing = Clearing::new(next, *forget, *revoke);
-            clearing::sign_out(account, false, clearing, now, decided);
-        }
-        Session::ShredPending { clearing, until } if over(*until) => {
-            let clearing = Clearing { key: Key::Leaving, ..clearing.clone() };
-            decided.act(clearing.operation, Effect::DeleteKey);
-            account.session = Session::Clearing(clearing);
-        }
-        Session::Clearing(clearing) if clearing.until.is_some_and(over) => {
-            clearing.until = None;
-            let (operation, revoke) = (clearing.operation, clearing.revoke);
-            decided.act(operation, Effect::MarkClearing { generation: account.generation, revoke });
-        }
-        _ => {}
-    }
-}
-
-fn needs_sign_in(account: &mut Account, why: Why, operation: Operation, now: Now, decided: &mut Decided) {
-    if let Session::Undoable { refresh, .. } = &mut account.session {
-        // The sign-out goes on. Where it is taken back, a refresh will learn it again.
-        *refresh = Refresh::Idle { due: Some(now.plus(Duration::ZERO)) };
-        return;
-    }
-    account.session = Session::NeedsSignIn { why };
-    decided.act(operation, Effect::SaveNeedsSignIn { why });
-    let problem = Problem::SignInNeeded { account: account.identity.label.clone(), why };
-    decided.record(EventKind::RefreshFailed, Some(problem));
-}
-
-/// The result of an older generation: tokens in it belong to nobody, so they are given back where the account
-/// is signed out, and forgotten where it has newer ones (revoking those could end the newer session too).
-fn late(account: &Account, operation: Operation, arrival: &Arrival, decided: &mut Decided) {
-    match arrival {
-        Arrival::Answered(Outcome::Tokens(_)) => {
-            let gone =
-                matches!(account.session, Session::SignedOut | Session::Clearing(_) | Session::ShredPending { .. });
-            decided.act(operation, if gone { Effect::RevokeLate } else { Effect::Discard { spent: true } });
-        }
-        Arrival::Prepared { .. } | Arrival::Answered(_) | Arrival::NotSaved(_) => {
-            decided.act(operation, Effect::Discard { spent: true });
-        }
-        _ => {}
-    }
-}
-
-fn arrived(account: &mut Account, operation: Operation, arrival: Arrival, now: Now, decided: &mut Decided) {
-    match arrival {
-        Arrival::Revoked(result) => {
-            match result {
-                Ok(()) => decided.record(EventKind::Revoked, None),
-                Err(problem) => decided.record(EventKind::RevocationFailed, problem),
-            }
-            return;
-        }
-        Arrival::Marked | Arrival::Cleared | Arrival::KeyDeleted | Arrival::KeyKept(_) | Arrival::Closed => {
-            clearing::arrived(account, operation, arrival, now, decided);
-            return;
-        }
-        Arrival::NotSaved(_) if matches!(account.session, Session::Clearing(_)) => {
-            clearing::arrived(account, operation, arrival, now, decided);
-            return;
-        }
-        _ => {}
-    }
-    let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }) = &mut account.session else {
-        return;
-    };
-    let retry = |attempt: u32, problem: Problem, after: Option<Duration>| Refresh::Waiting {
-        until: now.plus(schedule::retry(&account.id, account.generation, attempt + 1, &problem, after)),
-        since: now,
-        attempt: attempt + 1,
-        not_before: after.map(|after| now.plus(after.min(schedule::RETRY_AFTER_MOST))),
-        resumed: false,
-        problem,
-    };
-    match (&mut *refresh, arrival) {
-        (Refresh::Opening { operation: ours, attempt, .. }, Arrival::Prepared { .. }) if *ours == operation => {
-            *refresh = Refresh::Sent { operation, attempt: *attempt };
-            decided.act(operation, Effect::Send);
-        }
-        (Refresh::Opening { operation: ours, attempt, resumed }, Arrival::NotPrepared(trouble))
-            if *ours == operation =>
-        {
-            match trouble {
-                Trouble::Passing(problem) => {
-                    decided.record(EventKind::RefreshFailed, Some(problem.clone()));
-                    // What is on this machine does not count against the provider's backoff.
-                    let wait = schedule::retry(&account.id, account.generation, schedule::LOCAL_TRY, &problem, None);
-                    *refresh = Refresh::Waiting {
-                        until: now.plus(wait),
-                        since: now,
-                        attempt: *attempt,
-                        not_before: None,
-                        resumed: *resumed,
-                        problem,
-                    };
-                }
-                Trouble::Lasting(why) => needs_sign_in(account, why, operation, now, decided),
-            }
-        }
-        (Refresh::Sent { operation: ours, attempt }, Arrival::Answered(outcome)) if *ours == operation => match outcome
-        {
-            Outcome::Tokens(mut grant) => {
-                // A provider that says nothing this time means what it said before.
-                let last = account.access.and_then(|access| access.lifetime);
-                let last = last.and_then(|lifetime| Some(Duration::from_millis(u64::try_from(lifetime).ok()?)));
-                grant.lifetime = grant.lifetime.or(last);
-                *refresh = Refresh::Unsaved { operation, attempt: 0, grant, until: None, problem: None };
-                decided.act(operation, Effect::Save { generation: account.generation.next() });
-            }
-            Outcome::Transient { problem, retry_after, spent } => {
-                decided.record(EventKind::RefreshFailed, Some(problem.clone()));
-                *refresh = retry(*attempt, problem, retry_after);
-                decided.act(operation, Effect::Discard { spent });
-            }
-            Outcome::NeedsSignIn(why) => {
-                decided.act(operation, Effect::Discard { spent: false });
-                needs_sign_in(account, why, operation, now, decided);
-            }
-            Outcome::NeedsFix(fix) => {
-                decided.record(EventKind::RefreshFailed, Some(fix.clone()));
-                *refresh = Refresh::Blocked { fix, since: now };
-                decided.act(operation, Effect::Discard { spent: false });
-            }
-        },
-        (Refresh::Unsaved { operation: ours, grant, .. }, Arrival::Saved) if *ours == operation => {
-            let grant = grant.clone();
-            account.generation = account.generation.next();
-            let access = Access::of(&grant);
-            account.access = Some(access);
-            account.refreshable = grant.refreshable;
-            if let Some(scopes) = grant.scopes {
-                account.identity.scopes = scopes;
-            }
-            account.refreshed_at = Some(now.wall);
-            let next = next_due(account, Some(access));
-            if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session {
-                *refresh = next;
-            }
-            decided.record(EventKind::Refreshed, None);
-        }
-        (Refresh::Unsaved { operation: ours, attempt, until, problem: last, .. }, Arrival::NotSaved(problem))
-            if *ours == operation =>
-        {
-            if *attempt == 0 {
-                decided.record(EventKind::Unsaved, Some(problem.clone()));
-            }
-            *attempt += 1;
-            *until = Some(now.plus(schedule::retry(&account.id, account.generation, *attempt, &problem, None)));
-            *last = Some(problem);
-        }
-        _ => {}
-    }
 }
