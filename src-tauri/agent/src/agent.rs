@@ -1,5 +1,6 @@
 //! The one loop that owns every account. Everything that happens comes in as a [`Message`]; core decides; effects go out.
 
+use crate::alarm::Alarm;
 use crate::audit::Audit;
 use crate::configuration::Configuration;
 use crate::perform::{Hands, Performed, Task, broke_off, keychain_state};
@@ -24,9 +25,8 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// The longest sleep. A timer stops while the machine sleeps, and the wall clock can be set: what is due is looked at
-/// again at least this often, so nothing is late by more than this after either.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Between two looks at whether anything is still in flight, while making way.
+const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long whoever signs out waits to hear what came of the revocation.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
@@ -196,6 +196,7 @@ impl Agent {
     pub async fn run(mut self) {
         self.look_at_configuration().await;
         self.happen(HouseEvent::Tick).await;
+        let alarm = Alarm::new();
         let mut stopping: Option<tokio::time::Instant> = None;
         loop {
             if let Some(deadline) = stopping
@@ -204,14 +205,13 @@ impl Agent {
                 break;
             }
             let now = self.hands.clock.now();
-            let wake = self
-                .house
-                .wake(now)
-                .map(|left| Duration::from_millis(u64::try_from(left.max(0)).unwrap_or_default()).min(LONGEST_SLEEP));
+            let due =
+                self.house.wake(now).map(|left| Duration::from_millis(u64::try_from(left.max(0)).unwrap_or_default()));
+            let pause = stopping.map(|_| DRAIN_PAUSE);
             // With nothing to wait for, nothing wakes up.
-            let sleep = async {
-                match wake.or(stopping.map(|_| Duration::from_millis(100))) {
-                    Some(wake) => tokio::time::sleep(wake).await,
+            let wait = async {
+                match due.into_iter().chain(pause).min() {
+                    Some(after) => alarm.ring(after).await,
                     None => std::future::pending().await,
                 }
             };
@@ -229,7 +229,7 @@ impl Agent {
                     }
                     None => break,
                 },
-                () = sleep => self.happen(HouseEvent::Tick).await,
+                () = wait => self.happen(HouseEvent::Tick).await,
                 Some(_) = self.tasks.join_next() => {}
             }
         }

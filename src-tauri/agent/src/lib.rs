@@ -1,6 +1,7 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
 pub mod agent;
+pub mod alarm;
 pub mod audit;
 pub mod catalogue;
 pub mod client_secret;
