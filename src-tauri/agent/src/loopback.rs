@@ -4,7 +4,9 @@ use crate::agent::{Message, Peer};
 use crate::pages::{self, Page};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, LOCATION,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,7 +14,7 @@ use larder_core::problem::Problem;
 use larder_core::protocol::{self, OnWire};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -24,6 +26,13 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The page waits so long for how the sign-in ended, before it says that Larder goes on.
 const END_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the browser is sent when the sign-in has ended: a page whose address holds no code, so that none stays in the
+/// address bar or in the history (RFC 8252 section 8.10, RFC 9700 section 4.3.1 know what becomes of it there).
+const ENDED: &str = "/ended";
+
+/// How long the listener stays after the sign-in's end, for the browser to fetch that page.
+const LAST_PAGE: Duration = Duration::from_secs(5);
 
 /// Connections at once: a browser opens a few (preconnect, favicon), a port scan more.
 const MOST: usize = 32;
@@ -56,8 +65,13 @@ impl Loopback {
         let port = listener.local_addr().map_err(taken)?.port();
         let authority = format!("{name}:{port}");
         let redirect_uri = format!("http://{authority}{}", uri.path());
-        let serving =
-            Arc::new(Serving { authority, redirect_uri: redirect_uri.clone(), path: uri.path().to_owned(), outbox });
+        let serving = Arc::new(Serving {
+            authority,
+            redirect_uri: redirect_uri.clone(),
+            path: uri.path().to_owned(),
+            outbox,
+            ended: OnceLock::new(),
+        });
         let mut tasks = JoinSet::new();
         // A browser may take the name for the other family's address.
         if name == "localhost"
@@ -69,10 +83,10 @@ impl Loopback {
         Ok(Self { redirect_uri, tasks })
     }
 
-    /// Lets pages that are being written reach the browser, then closes.
+    /// Lets the last page reach the browser, then closes.
     pub fn close_soon(mut self) {
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(LAST_PAGE).await;
             self.tasks.abort_all();
         });
     }
@@ -83,6 +97,29 @@ struct Serving {
     redirect_uri: String,
     path: String,
     outbox: mpsc::Sender<Message>,
+    /// How the sign-in ended, for the page that says so.
+    ended: OnceLock<Ended>,
+}
+
+enum Ended {
+    SignedIn {
+        account: String,
+    },
+    Failed {
+        sentence: String,
+    },
+    /// Not within [`END_PATIENCE`].
+    GoesOn,
+}
+
+impl Ended {
+    fn page(&self) -> Page<'_> {
+        match self {
+            Self::SignedIn { account } => Page::SignedIn { account },
+            Self::Failed { sentence } => Page::Failed { sentence },
+            Self::GoesOn => Page::GoesOn,
+        }
+    }
 }
 
 async fn serve(listener: TcpListener, serving: Arc<Serving>) {
@@ -120,10 +157,18 @@ async fn answer(request: Request<Incoming>, serving: Arc<Serving>) -> Result<Res
         return Ok(page(StatusCode::MISDIRECTED_REQUEST, &pages::write(language, Page::Nothing)));
     }
     let query = request.uri().query().unwrap_or_default();
-    let redirect = request.method() == Method::GET && request.uri().path() == serving.path && !query.is_empty();
-    if !redirect {
-        return Ok(page(StatusCode::NOT_FOUND, &pages::write(language, Page::Nothing)));
+    let get = request.method() == Method::GET;
+    if get && request.uri().path() == serving.path && !query.is_empty() {
+        return Ok(redirected(query, language, &serving).await);
     }
+    match serving.ended.get().filter(|_| get && request.uri().path() == ENDED) {
+        Some(ended) => Ok(page(StatusCode::OK, &pages::write(language, ended.page()))),
+        None => Ok(page(StatusCode::NOT_FOUND, &pages::write(language, Page::Nothing))),
+    }
+}
+
+/// Hands the provider's answer over, and sends the browser to the page that says what came of it.
+async fn redirected(query: &str, language: &str, serving: &Serving) -> Response<Full<Bytes>> {
     let (reply, answered) = oneshot::channel();
     let url = OnWire::new(format!("{}?{query}", serving.redirect_uri));
     let message = Message::Request {
@@ -132,22 +177,22 @@ async fn answer(request: Request<Incoming>, serving: Arc<Serving>) -> Result<Res
         reply,
     };
     if serving.outbox.send(message).await.is_err() {
-        return Ok(page(StatusCode::SERVICE_UNAVAILABLE, &pages::write(language, Page::Nothing)));
+        return page(StatusCode::SERVICE_UNAVAILABLE, &pages::write(language, Page::Nothing));
     }
-    let (status, text) = match tokio::time::timeout(END_PATIENCE, answered).await {
-        Ok(Ok(Ok(protocol::Answer::Account(account)))) => {
-            (StatusCode::OK, pages::write(language, Page::SignedIn { account: &account.label }))
-        }
+    let ended = match tokio::time::timeout(END_PATIENCE, answered).await {
+        Ok(Ok(Ok(protocol::Answer::Account(account)))) => Ended::SignedIn { account: account.label },
+        // Not the answer that the sign-in waits for; it goes on waiting.
         Ok(Ok(Err(Problem::UnknownCallback | Problem::BadCallback { .. }))) => {
-            (StatusCode::BAD_REQUEST, pages::write(language, Page::Nothing))
+            return page(StatusCode::BAD_REQUEST, &pages::write(language, Page::Nothing));
         }
-        Ok(Ok(Err(problem))) => {
-            let sentence = larder_core::words::sentence(&problem);
-            (StatusCode::OK, pages::write(language, Page::Failed { sentence: &sentence }))
-        }
-        Ok(Ok(Ok(_)) | Err(_)) | Err(_) => (StatusCode::OK, pages::write(language, Page::GoesOn)),
+        Ok(Ok(Err(problem))) => Ended::Failed { sentence: larder_core::words::sentence(&problem) },
+        Ok(Ok(Ok(_)) | Err(_)) | Err(_) => Ended::GoesOn,
     };
-    Ok(page(status, &text))
+    // The first answer is the one that counts: the code works once.
+    let _ = serving.ended.set(ended);
+    let mut response = page(StatusCode::SEE_OTHER, "");
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static(ENDED));
+    response
 }
 
 fn page(status: StatusCode, html: &str) -> Response<Full<Bytes>> {
@@ -157,7 +202,7 @@ fn page(status: StatusCode, html: &str) -> Response<Full<Bytes>> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"));
-    // The address of this page holds the code; nothing that it could lead to may learn it.
+    // The address that leads here holds the code; nothing that it could lead to may learn it.
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     response
 }
