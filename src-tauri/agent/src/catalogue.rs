@@ -17,7 +17,7 @@ pub struct Entry {
     steps: u8,
     /// A refresh token of a project that is not published ends after so many days.
     #[serde(default)]
-    pub testing_days: Option<i64>,
+    testing_days: Option<i64>,
     /// What a person would otherwise write down.
     #[serde(flatten)]
     fields: toml::Table,
@@ -62,7 +62,28 @@ pub fn names() -> Vec<&'static str> {
     all().keys().map(String::as_str).collect()
 }
 
-/// After how many days the sessions of an unpublished project end at this issuer.
-pub fn testing_days(issuer: &str) -> Option<i64> {
-    all().values().find(|entry| entry.written.issuer.as_deref() == Some(issuer))?.testing_days
+/// Whether a session of this age, in milliseconds, ended about when this issuer ends those of projects that are not
+/// published: half a day early, since "7 days" need not be counted from the same moment, and up to a day late, since a
+/// token that still works is not refreshed before it has to be.
+pub fn ended_for_testing(issuer: &str, age: i64) -> bool {
+    const DAY: i64 = 86_400_000;
+    let known = all().values().find(|entry| entry.written.issuer.as_deref() == Some(issuer));
+    let days = known.and_then(|entry| entry.testing_days);
+    days.is_some_and(|days| age > days * DAY - DAY / 2 && age < days * DAY + DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_google_session_that_ends_after_seven_days_was_a_test_and_others_are_not() {
+        let google = "https://accounts.google.com";
+        let hours = |hours: i64| hours * 3_600_000;
+        for (age, expected) in [(1, false), (155, false), (157, true), (168, true), (191, true), (193, false)] {
+            assert_eq!(ended_for_testing(google, hours(age)), expected, "{age} hours");
+        }
+        assert!(!ended_for_testing("https://discord.com", hours(168)));
+        assert!(!ended_for_testing("https://accounts.google.com.evil.example", hours(168)));
+    }
 }

@@ -307,12 +307,9 @@ impl Hands {
 
     /// Whether the session ended about when this provider ends those of projects that are not published.
     async fn tested_too_long(&self, account: &AccountId, endpoints: &Endpoints) -> bool {
-        const DAY: i64 = 86_400_000;
-        let Some(days) = crate::catalogue::testing_days(&endpoints.issuer) else { return false };
         let signed_in_at = grants::signed_in_at(&self.database, account.clone()).await.ok().flatten();
         signed_in_at.is_some_and(|signed_in_at| {
-            let age = self.clock.now().wall.0 - signed_in_at.0;
-            age > days * DAY - DAY / 2 && age < days * DAY + DAY
+            crate::catalogue::ended_for_testing(&endpoints.issuer, self.clock.now().wall.0 - signed_in_at.0)
         })
     }
 
