@@ -3,6 +3,8 @@
 
 mod act;
 mod actions;
+#[cfg(target_os = "linux")]
+mod appearance;
 mod args;
 mod attention;
 mod browser;

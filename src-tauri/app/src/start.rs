@@ -155,6 +155,8 @@ fn become_app(
         })
         .setup(move |app| {
             let app = app.handle();
+            #[cfg(target_os = "linux")]
+            crate::appearance::follow();
             shell::set_up(app)?;
             scheme::at_start(app, Arc::clone(&link));
             if !options.hidden || !app.state::<Shell>().has_tray() {
