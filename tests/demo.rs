@@ -183,6 +183,22 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     story.picture(desktop, "menu");
     desktop.keys(&["Escape"]);
 
+    story.step("The pages that lead to a client of one's own: Google, Discord, any OpenID provider");
+    for (provider, words, picture) in [
+        ("Google Needs a client of yours", "How to register it", "provider-google"),
+        ("Discord Needs a client of yours", "How to register it", "provider-discord"),
+        ("Add a provider…", "How the answer comes back", "provider-new"),
+    ] {
+        desktop.keys(&["ctrl+n"]);
+        desktop.reads("Runs on this computer");
+        desktop.press(provider);
+        desktop.reads(words);
+        story.picture(desktop, picture);
+        desktop.keys(&["Escape"]);
+    }
+    desktop.keys(&["ctrl+1"]);
+    desktop.reads("grace@example.com");
+
     story.step("A refresh, seen in the window");
     provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 2500 }));
     desktop.keys(&["ctrl+r"]);

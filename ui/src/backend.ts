@@ -22,6 +22,8 @@ export interface NewProvider {
   /** Separated by spaces. */
   scopes: string;
   redirect: RedirectKind;
+  /** Where the client has one. It goes in, and never comes out. */
+  secret: string | null;
 }
 
 /** What the window asks of the agent. Every command rejects with a `Problem`. */

@@ -108,6 +108,22 @@ describe("any OpenID provider", () => {
     expect(screen.getByText(/a page of Larder's says that you can close it/)).toBeTruthy();
   });
 
+  it("takes a client's secret once, and keeps it nowhere", async () => {
+    await open();
+    await fireEvent.click(button("Add a provider…"));
+    await type("Name", "Work");
+    await type("Issuer", "https://login.example.com");
+    await type("Client ID", "larder");
+    await type("Client secret, if it has one", "s3cret");
+    backend.refusal = { code: "not-an-issuer", issuer: "https://login.example.com", detail: "404" };
+    await fireEvent.click(button("Add and sign in"));
+    await settle();
+    expect(backend.asked).toEqual([
+      "addProvider Work https://login.example.com larder openid email profile offline_access deep-link s3cret",
+    ]);
+    expect(field("Client secret, if it has one").value).toBe("");
+  });
+
   it("keeps what was typed where the issuer is none", async () => {
     await open();
     await fireEvent.click(button("Add a provider…"));

@@ -106,7 +106,7 @@ pub async fn save_client(
 
 #[tauri::command]
 pub async fn add_provider(agent: Agent<'_>, provider: NewProvider) -> Result<(ProviderName, AttemptId), Problem> {
-    off(&agent, move |link| providers::add(link, &provider)).await
+    off(&agent, move |link| providers::add(link, provider)).await
 }
 
 #[tauri::command]

@@ -35,6 +35,9 @@ pub struct NewProvider {
     client_id: String,
     scopes: String,
     redirect: RedirectKind,
+    /// Where the client has one.
+    #[serde(default)]
+    secret: Option<Secret>,
 }
 
 /// Writes down the client that a person registered, and seals its secret, if one is given. All else stays as it was.
@@ -47,11 +50,12 @@ pub fn save_client(link: &Link, name: &ProviderName, client_id: &str, secret: Op
     if let Some(definition) = with_client(name, &definition, client_id.trim())? {
         done(link.ask(Request::AddProvider { name: name.clone(), definition })?, "add-provider")?;
     }
-    match secret {
-        // The keychain may ask its person: this waits on a connection of its own.
-        Some(Secret(secret)) => done(link.ask_long(Request::SetSecret { name: name.clone(), secret })?, "set-secret"),
-        None => Ok(()),
-    }
+    secret.map_or(Ok(()), |secret| set_secret(link, name, secret))
+}
+
+/// Has a client's secret sealed. The keychain may ask its person: this waits on a connection of its own.
+fn set_secret(link: &Link, name: &ProviderName, Secret(secret): Secret) -> Result<(), Problem> {
+    done(link.ask_long(Request::SetSecret { name: name.clone(), secret })?, "set-secret")
 }
 
 /// The definition with this client; `None` where it has that one already.
@@ -74,12 +78,13 @@ fn with_client(name: &ProviderName, definition: &str, client_id: &str) -> Result
 
 /// Writes down a provider and begins to sign in there. Where that cannot begin, nothing stays written, so that what is
 /// wrong can be corrected and tried again.
-pub fn add(link: &Link, new: &NewProvider) -> Result<(ProviderName, AttemptId), Problem> {
+pub fn add(link: &Link, new: NewProvider) -> Result<(ProviderName, AttemptId), Problem> {
     link.notice(None);
     let taken: Vec<ProviderName> = link.house()?.providers.into_iter().map(|provider| provider.name).collect();
     let name = free_name(&new.title, &taken);
-    done(link.ask(Request::AddProvider { name: name.clone(), definition: definition(new) })?, "add-provider")?;
-    match actions::sign_in(link, name.clone(), None, None) {
+    done(link.ask(Request::AddProvider { name: name.clone(), definition: definition(&new) })?, "add-provider")?;
+    let sealed = new.secret.map_or(Ok(()), |secret| set_secret(link, &name, secret));
+    match sealed.and_then(|()| actions::sign_in(link, name.clone(), None, None)) {
         Ok(attempt) => Ok((name, attempt)),
         Err(problem) => {
             if matches!(problem.exit(), Exit::Configuration | Exit::TryLater) {
@@ -99,14 +104,18 @@ fn definition(new: &NewProvider) -> String {
         RedirectKind::Loopback => "loopback",
         RedirectKind::Paste => "paste",
     };
-    Table::from_iter([
+    let mut table = Table::from_iter([
         ("title".to_owned(), text(&new.title)),
         ("issuer".to_owned(), text(&new.issuer)),
         ("client_id".to_owned(), text(&new.client_id)),
         ("scopes".to_owned(), Value::Array(scopes)),
         ("redirects".to_owned(), Value::Array(vec![text(redirect)])),
-    ])
-    .to_string()
+    ]);
+    if new.secret.is_some() {
+        // What every server that has secrets must take (RFC 6749 section 2.3.1).
+        table.insert("token_endpoint_auth_method".to_owned(), text("client_secret_basic"));
+    }
+    table.to_string()
 }
 
 /// A name for `providers.toml` that reads like the title and names no other provider.
@@ -186,11 +195,18 @@ mod tests {
             client_id: "id".to_owned(),
             scopes: " openid  email\n".to_owned(),
             redirect: RedirectKind::Loopback,
+            secret: None,
         };
         let table: Table = definition(&new).parse().unwrap();
+        assert!(!table.contains_key("token_endpoint_auth_method"));
         assert_eq!(table["title"].as_str(), Some("A \"b\""));
         assert_eq!(table["issuer"].as_str(), Some("https://login.example.com"));
         assert_eq!(table["scopes"], Value::Array(vec!["openid".into(), "email".into()]));
         assert_eq!(table["redirects"], Value::Array(vec!["loopback".into()]));
+        let new = NewProvider { secret: Some(Secret(OnWire::new("s3cret".to_owned()))), ..new };
+        let written = definition(&new);
+        let table: Table = written.parse().unwrap();
+        assert_eq!(table["token_endpoint_auth_method"].as_str(), Some("client_secret_basic"));
+        assert!(!written.contains("s3cret"));
     }
 }

@@ -96,7 +96,7 @@ export class TestingBackend implements Backend {
     this.become({ providers });
   };
   addProvider = async (added: NewProvider): Promise<[string, string]> => {
-    await this.command("addProvider", ...Object.values(added));
+    await this.command("addProvider", ...Object.values(added).filter((value) => value !== null));
     const name = added.title.toLowerCase();
     this.become({ providers: [...this.now.providers, newProvider(name, added.title, added.issuer)] });
     return [name, this.begin(name, null, added.redirect)];
