@@ -20,6 +20,9 @@ const SIGN_INS: usize = 15;
 /// What starts lazily has started, and what is freed is free, after this.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// GLib's spare threads have ended after this.
+const IDLE: Duration = Duration::from_secs(45);
+
 /// The two apps and the titles of their windows, and what of the toolkit works for them.
 const APP: (&str, &str) = ("larder-desktop", "Larder");
 const BLANK: (&str, &str) = ("blank", "Blank");
@@ -297,9 +300,9 @@ impl Bench {
     fn idle(&self, report: &mut Report) {
         let larder = self.start(APP.0, &["--hidden"]);
         self.desktop.wait_for_tray("an icon", |tray| tray.entry(&["Open Larder"]).is_some());
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(IDLE);
         let pid = self.desktop.running(APP.0)[0];
-        let minutes: Vec<_> = (0..2).map(|_| watch(pid, Duration::from_secs(60))).collect();
+        let minutes: Vec<_> = (0..3).map(|_| watch(pid, Duration::from_secs(60))).collect();
         self.end(larder);
         let wakes = minutes.iter().map(|minute| minute.wakes as f64).collect();
         let ran = minutes.iter().map(|minute| minute.ran.as_secs_f64() * 1e3).collect();

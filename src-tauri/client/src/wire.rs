@@ -37,6 +37,20 @@ impl std::fmt::Debug for Received {
     }
 }
 
+/// Counts what is written, and keeps nothing of it.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Wire {
     pub(crate) fn new(connection: Connection, path: &Path) -> Self {
         let bytes = Zeroizing::new(Vec::with_capacity(CHUNK));
@@ -52,12 +66,15 @@ impl Wire {
         if self.closed {
             return Err(self.gone("the connection is closed"));
         }
-        // A redirect with its code may be in it.
-        let mut line = Zeroizing::new(Vec::with_capacity(MOST_REQUEST));
-        serde_json::to_writer(&mut *line, ask).map_err(|error| Problem::Internal { detail: error.to_string() })?;
-        if line.len() >= MOST_REQUEST {
+        let unwritable = |error: serde_json::Error| Problem::Internal { detail: error.to_string() };
+        let mut length = Length(1);
+        serde_json::to_writer(&mut length, ask).map_err(unwritable)?;
+        if length.0 > MOST_REQUEST {
             return Err(Problem::BadRequest { detail: format!("it is longer than {MOST_REQUEST} bytes") });
         }
+        // A redirect with its code may be in it: a buffer that grows would leave copies.
+        let mut line = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *line, ask).map_err(unwritable)?;
         line.push(b'\n');
         let sent = self.connection.set_write_timeout(timeout).and_then(|()| self.connection.write_all(&line));
         sent.map_err(|error| {
