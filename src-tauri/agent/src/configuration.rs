@@ -263,7 +263,9 @@ fn demo(issuer: String) -> Result<Provider, Problem> {
         });
     }
     let scopes = ["openid", "profile", "email", "offline_access"].map(larder_core::names::Scope::from).to_vec();
-    let redirects = [RedirectKind::DeepLink, RedirectKind::Loopback].map(providers::WrittenRedirect::Kind).to_vec();
+    let redirects = [RedirectKind::DeepLink, RedirectKind::Loopback, RedirectKind::Device]
+        .map(providers::WrittenRedirect::Kind)
+        .to_vec();
     let written = providers::Written {
         title: Some("Demo".to_owned()),
         issuer: Some(issuer),

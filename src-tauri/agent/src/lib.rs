@@ -25,6 +25,7 @@ pub mod policy;
 pub mod program;
 pub mod providers;
 pub mod pushed;
+pub mod report;
 pub mod seal;
 pub mod settings;
 pub mod sign_in;

@@ -164,6 +164,16 @@ pub enum Providers {
         /// Its name
         name: String,
     },
+    /// Look at what one offers, what Larder will use, and what is wrong, without signing in
+    #[command(
+        after_help = "The first thing to run when a sign-in fails. `ok` is as it should be, `odd` works all the\n\
+                            same, `wrong` does not; with a `wrong` the exit code is 8, or 4 where it may pass."
+    )]
+    Check {
+        /// Its name, or the URL of any issuer
+        #[arg(value_name = "NAME|URL")]
+        provider: String,
+    },
     /// Remove one from providers.toml
     Remove {
         /// Its name

@@ -91,6 +91,7 @@ fn repeatable(request: &Request) -> Option<Request> {
         Request::Policy => Some(Request::Policy),
         Request::RefreshAll => Some(Request::RefreshAll),
         Request::Doctor => Some(Request::Doctor),
+        Request::CheckProvider { provider } => Some(Request::CheckProvider { provider: provider.clone() }),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@
 use crate::names::{AccountId, AttemptId, ProviderName};
 use crate::problem::Problem;
 use crate::time::WallTime;
-use crate::view::{AccountView, CheckView, DeviceCode, EventView, HouseView, ProviderView, RedirectKind};
+use crate::view::{AccountView, CheckView, DeviceCode, EventView, HouseView, ProviderView, RedirectKind, ReportLine};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -198,6 +198,11 @@ pub enum Request {
     },
     /// Looks at everything that sign-ins and refreshes need.
     Doctor,
+    /// What a provider offers, and what is wrong, without signing in.
+    CheckProvider {
+        /// Its name, or an issuer's URL.
+        provider: String,
+    },
     /// Asks the keychain to open. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
     Unlock,
     /// Commit what is in flight, answer, and make way.
@@ -335,6 +340,11 @@ pub enum Answer {
         default: Decision,
         /// The first that matches wins.
         rules: Vec<Rule>,
+    },
+    /// What was found out about a provider, in the order in which it was looked at.
+    Report {
+        /// Line by line.
+        lines: Vec<ReportLine>,
     },
     /// What was looked at.
     Doctor {

@@ -6,7 +6,7 @@ use super::{
     show,
 };
 use crate::http::Http;
-use crate::{client_secret, doctor};
+use crate::{client_secret, doctor, report};
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
 use larder_core::view::{Check, CheckView};
@@ -104,6 +104,7 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {
                 self.look_at_configuration().await;
                 self.doctor(reply);
@@ -229,6 +230,31 @@ impl Agent {
         self.house
             .find(id.as_str())
             .map(|account| Answer::Account(Box::new(show::account(account, self.hands.clock.now()))))
+    }
+
+    /// Finds out off the loop what a provider offers.
+    async fn check_provider(&mut self, provider: String, reply: Reply) {
+        self.look_at_configuration().await;
+        let http = self.hands.http();
+        if provider.contains("://") {
+            tokio::spawn(async move {
+                let _ = reply.send(Ok(Answer::Report { lines: report::of_issuer(&http, &provider).await }));
+            });
+            return;
+        }
+        let name = ProviderName(provider);
+        match self.configuration.provider(&name) {
+            Ok(definition) => {
+                let lacks_secret = self.configuration.lacks_secret(&definition);
+                tokio::spawn(async move {
+                    let lines = report::of(&http, &name, &definition, lacks_secret).await;
+                    let _ = reply.send(Ok(Answer::Report { lines }));
+                });
+            }
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+            }
+        }
     }
 
     /// An ask was for something that is done now.
