@@ -126,6 +126,38 @@ fn a_passphrase_opens_the_keys_once_for_each_start_of_the_agent() {
     }
 }
 
+/// What is in the key file, as age's own program says, which asks for the passphrase on a terminal.
+fn keys_behind_the_passphrase(session: &Session) -> usize {
+    let [identity, keys] = ["passphrase.age", "passphrase-keys.age"].map(|name| session.profile().join(name));
+    let opened = session.home().join("opened");
+    let mut command = session.command(support("terminal"));
+    command.args([PASSPHRASE, "--", "age", "-d", "-o"]).arg(&opened).arg("-i").arg(identity).arg(keys);
+    let output = command.output().expect("python3");
+    assert!(output.status.success(), "{output:?}");
+    let opened = fs::read_to_string(&opened).expect("what age wrote");
+    let key = |line: &str| line.split_once(' ').expect("an item and its key").1.len();
+    opened.lines().filter(|line| key(line) == 64).count()
+}
+
+#[test]
+fn signing_out_while_the_keys_are_locked_clears_now_and_deletes_the_key_with_the_passphrase() {
+    let session = server_with("passphrase");
+    let provider = Provider::start(&session, 600);
+    session.add("work", &provider);
+    unlock(&session, PASSPHRASE).ok();
+    session.sign_in("work", "ada");
+    session.sign_in("work", "grace");
+    assert_eq!(keys_behind_the_passphrase(&session), 2);
+    session.stop_agent();
+    session.larder(&["sign-out", "work"]).fails(6);
+    assert_eq!(session.account("work")["state"], "signing-out");
+    let events = session.events();
+    unlock(&session, PASSPHRASE).ok();
+    events.wait("signed-out");
+    assert_eq!(keys_behind_the_passphrase(&session), 1);
+    session.larder(&["token", "work-2"]).ok();
+}
+
 #[test]
 fn a_status_tells_that_the_keys_are_locked_before_anything_needs_them() {
     let session = server_with("passphrase");

@@ -8,7 +8,7 @@ use age::x25519::Identity;
 use larder_core::problem::Problem;
 use secrecy::SecretString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -44,7 +44,10 @@ impl Credential {
         let Some(path) = &self.path else {
             return Err(unusable("the agent was started without credentials, not by its unit"));
         };
-        let file = File::open(path).map_err(|error| unusable(&error.kind().to_string()))?;
+        let file = File::open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => unusable("it is not there"),
+            kind => unusable(&kind.to_string()),
+        })?;
         let found = file.metadata().map_err(|error| unusable(&error.kind().to_string()))?;
         // Not the group: systemd lets a unit's user in by an access list, which the group's bits then stand for.
         if found.mode() & 0o007 != 0 {
@@ -132,7 +135,7 @@ mod tests {
         assert_eq!(store.get("a").unwrap().unwrap().as_slice(), [1; 32]);
         store.inspect().unwrap();
         fs::remove_file(folder.path().join(NAME)).unwrap();
-        unusable(&mut store, "not found");
+        unusable(&mut store, "it is not there");
         give(folder.path(), Identity::generate().to_string().expose_secret().as_bytes());
         store.ready().unwrap();
         assert!(matches!(store.inspect(), Err(Problem::DatabaseDamaged { .. })), "another identity");
