@@ -110,7 +110,7 @@ impl AgeFile {
         }
         let sealed = age::encrypt(recipient, text.as_bytes())
             .map_err(|_| Problem::Internal { detail: "the keys could not be sealed".to_owned() })?;
-        folders::replace(&self.path, sealed)
+        folders::replace_bytes(&self.path, &sealed)
     }
 }
 

@@ -100,7 +100,7 @@ impl Passphrase {
         let text = Zeroizing::new(format!("{}\n", text.expose_secret()));
         let sealed = age::encrypt(&scrypt, text.as_bytes())
             .map_err(|_| Problem::Internal { detail: "the identity could not be sealed".to_owned() })?;
-        folders::replace(&self.sealed, sealed)?;
+        folders::replace_bytes(&self.sealed, &sealed)?;
         Ok(identity)
     }
 }
