@@ -278,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_any_length_is_not_read_as_a_whole() {
+        let (_folder, file, identity) = file();
+        file.put(&identity, "a", &[1; 32]).unwrap();
+        OpenOptions::new().write(true).open(file.path()).unwrap().set_len(1 << 40).unwrap();
+        match file.get(&identity, "a") {
+            Err(Problem::DatabaseDamaged { detail, .. }) => assert!(detail.contains("longer than"), "{detail}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn changes_from_several_threads_all_stay() {
         let (_folder, file, identity) = file();
         std::thread::scope(|scope| {
