@@ -6,7 +6,6 @@ use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Ask, Line, MOST_REQUEST, PROTOCOL, Push, Request};
 use larder_core::view::HouseView;
 use listenfd::ListenFd;
-use rustix::net::sockopt::socket_acceptconn;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -81,7 +80,7 @@ pub fn taken_over(mut handed_over: ListenFd, path: &Path) -> Result<Option<UnixL
     }
     let listener = handed_over.take_unix_listener(0).ok().flatten();
     let listener = listener.ok_or_else(|| foreign("it is no Unix stream socket".to_owned()))?;
-    if !socket_acceptconn(&listener).unwrap_or_default() {
+    if !listens(&listener) {
         return Err(foreign("it is a connection, so the unit must say Accept=no".to_owned()));
     }
     let address = listener.local_addr().map_err(|error| foreign(error.kind().to_string()))?;
@@ -91,6 +90,17 @@ pub fn taken_over(mut handed_over: ListenFd, path: &Path) -> Result<Option<UnixL
     }
     let listener = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
     listener.map(Some).map_err(|error| foreign(error.kind().to_string()))
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn listens(socket: &std::os::unix::net::UnixListener) -> bool {
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or_default()
+}
+
+/// The system does not tell; there is no systemd either.
+#[cfg(target_vendor = "apple")]
+fn listens(_: &std::os::unix::net::UnixListener) -> bool {
+    true
 }
 
 /// Binds the socket. The profile's lock is held, so a socket that is there is a dead agent's.
