@@ -106,6 +106,11 @@ impl Configuration {
         problems.cloned().collect()
     }
 
+    /// Whether the settings cannot be read, or not be used.
+    pub fn settings_wrong(&self) -> bool {
+        self.settings.problem.is_some()
+    }
+
     /// The settings, as they could last be read.
     pub fn settings(&self) -> Settings {
         self.settings.good.clone().unwrap_or_default()

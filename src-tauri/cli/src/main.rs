@@ -7,6 +7,7 @@ mod browser;
 mod doctor;
 mod duration;
 mod events;
+mod passphrase;
 mod policy;
 mod print;
 mod providers;

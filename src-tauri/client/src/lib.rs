@@ -213,7 +213,7 @@ impl Client {
     pub fn ask(&mut self, request: Request) -> Result<Answer, Problem> {
         let at_least = match request {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
-            Request::Unlock => UNLOCK,
+            Request::Unlock { .. } => UNLOCK,
             _ => Duration::ZERO,
         };
         let timeout = self.timeout.map(|timeout| timeout.max(at_least));

@@ -270,7 +270,8 @@ pub enum Usable {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct KeychainView {
-    /// Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager".
+    /// Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager", "systemd credential",
+    /// "passphrase".
     pub kind: String,
     /// How it stood when it was last asked.
     pub state: KeychainState,

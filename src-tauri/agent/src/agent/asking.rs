@@ -109,7 +109,7 @@ impl Agent {
                 self.look_at_configuration().await;
                 self.doctor(reply);
             }
-            Request::Unlock => self.unlock(reply),
+            Request::Unlock { passphrase } => self.unlock(passphrase.as_ref(), reply),
             Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
                 self.happen(HouseEvent::Quiet(true)).await;
@@ -366,7 +366,7 @@ impl Agent {
 
     /// Looks at everything, off the loop.
     fn doctor(&self, reply: Reply) {
-        let problems = self.configuration.problems();
+        let problems = self.problems();
         let (issuers, proxy) = (self.configuration.issuers(), self.configuration.settings().proxy);
         let hands = Arc::clone(&self.hands);
         tokio::spawn(async move {
@@ -422,10 +422,11 @@ impl Agent {
     }
 
     /// Asks the keychain to open; it may ask its person. Off the loop: people take their time.
-    fn unlock(&self, reply: Reply) {
+    fn unlock(&self, passphrase: Option<&OnWire>, reply: Reply) {
+        let passphrase = passphrase.map(|passphrase| secrecy::SecretString::from(passphrase.expose()));
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
-            let result = hands.keychain.unlock().await;
+            let result = hands.keychain.unlock(passphrase).await;
             let state = hands.keychain.state().await;
             let _ = outbox.send(Message::Keychain(state)).await;
             let _ = reply.send(result.map(|()| Answer::Done));
