@@ -94,6 +94,8 @@ pub enum Problem {
     AuthorizationFailed { provider: String, error: String, detail: String },
     /// The ID token fails a check of OpenID Connect Core 3.1.3.7.
     IdTokenRejected { provider: String, detail: String },
+    /// Userinfo is not about the person that signed in (OpenID Connect Core 5.3.2).
+    UserinfoRejected { provider: String, detail: String },
     /// Somebody else signed in than the account belongs to.
     OtherSubject { account: String },
     /// The account was signed in at another issuer of the same provider.
@@ -147,6 +149,8 @@ pub enum Why {
     Testing,
     /// What is stored does not open: altered, moved or put back from an older copy.
     Unreadable,
+    /// A refresh brought an ID token that is not this session's (OpenID Connect Core 12.2).
+    IdTokenRejected,
 }
 
 /// The exit codes of the `larder` command. Stable.
@@ -213,6 +217,7 @@ impl Problem {
             | P::CallbackUsed
             | P::AuthorizationFailed { .. }
             | P::IdTokenRejected { .. }
+            | P::UserinfoRejected { .. }
             | P::OtherSubject { .. }
             | P::OtherIssuer { .. }
             | P::AttemptExpired { .. }

@@ -25,8 +25,14 @@ impl Agent {
             let definition = self.configuration.provider(&provider)?;
             let account = account
                 .map(|id| {
-                    let known = self.house.find(id.as_str());
-                    known.map(|known| (known.id.clone(), known.identity.email.clone()))
+                    let known = self.house.find(id.as_str())?;
+                    let issuer = &known.identity.issuer;
+                    // Its person is somebody else elsewhere, whatever `sub` says there. Signed out, it may move.
+                    if *issuer != definition.authority() && known.session != Session::SignedOut {
+                        let (account, issuer) = (known.identity.label.clone(), issuer.clone());
+                        return Err(Problem::OtherIssuer { account, issuer });
+                    }
+                    Ok((known.id.clone(), known.identity.email.clone()))
                 })
                 .transpose()?;
             if let Some(label) = &label
@@ -172,18 +178,24 @@ impl Agent {
             let clock = hands.clock.as_ref();
             let ended = hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri).await;
             let result = match (ended.outcome, ended.tokens) {
-                (Outcome::Tokens(mut grant), Some(tokens)) => {
-                    match identity::find(&hands.http(), clock, &endpoints, &provider, &tokens, nonce.expose_secret())
-                        .await
-                    {
+                (Outcome::Tokens(mut grant), Some(mut tokens)) => {
+                    let (http, jwks, endpoints) = (&hands.http(), &hands.jwks, &endpoints);
+                    let finder = identity::Finder { http, clock, jwks, endpoints, provider: &provider };
+                    let openid =
+                        grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
+                    match finder.find(&tokens, nonce.expose_secret(), openid).await {
                         Ok(who) => {
+                            if !who.openid {
+                                // Without an issuer's keys it was not checked.
+                                tokens.id_token = None;
+                            }
                             // RFC 6749 section 5.1: where the answer names no scope, it is what was asked for.
                             grant.scopes.get_or_insert(scopes);
                             Ok((who, tokens, grant))
                         }
                         Err(problem) => {
                             // Nothing will be stored of them, and nobody waits for it.
-                            give_back(&hands, &endpoints, tokens);
+                            give_back(&hands, endpoints, tokens);
                             Err(problem)
                         }
                     }
