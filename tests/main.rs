@@ -14,6 +14,7 @@ mod keychain;
 mod loopback;
 mod one_agent;
 mod refreshing;
+mod relying_party;
 mod restarts;
 mod settings;
 mod sign_in;
