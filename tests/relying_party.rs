@@ -377,6 +377,17 @@ fn a_right_looking_token_by_another_key_is_refused() {
 }
 
 #[test]
+fn an_unknown_key_is_asked_for_once_a_sign_in() {
+    let (session, provider) = accepted(|told| told.keys.push(Key::rsa()));
+    provider.tell(|told| told.by = By::Key(1));
+    for asked in [2, 3] {
+        let said = sign_in(&session, &provider).fails(1);
+        says(&session, &said, "id-token-rejected", "its issuer publishes no key that could have signed it");
+        assert_eq!(provider.asked("/jwks"), asked);
+    }
+}
+
+#[test]
 fn an_algorithm_that_the_named_key_cannot_have_is_refused() {
     refused("its issuer publishes no key that could have signed it", |told| {
         told.keys.push(Key::ec());

@@ -64,16 +64,62 @@ impl Jwks {
         }
         let keys: CoreJsonWebKeySet =
             serde_json::from_slice(&response.body).map_err(|_| rejected("its issuer's keys cannot be read"))?;
-        let now = clock.now().boot;
+        self.keep(clock.now().boot, jwks_uri, keys.clone());
+        Ok(keys)
+    }
+
+    fn keep(&self, now: BootTime, jwks_uri: &str, keys: CoreJsonWebKeySet) {
         let mut kept = self.lock();
         kept.retain(|_, kept| now < kept.until);
         if kept.len() >= MOST
+            && !kept.contains_key(jwks_uri)
             && let Some(oldest) = kept.iter().min_by_key(|(_, kept)| kept.until).map(|(uri, _)| uri.clone())
         {
             kept.remove(&oldest);
         }
         let until = BootTime(now.0.saturating_add(millis(KEPT_FOR)));
-        kept.insert(jwks_uri.to_owned(), Kept { keys: keys.clone(), until });
-        Ok(keys)
+        kept.insert(jwks_uri.to_owned(), Kept { keys, until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_core::time::{Now, WallTime};
+
+    /// So many milliseconds after the machine started; the wall clock says nothing.
+    struct At(i64);
+
+    impl Clock for At {
+        fn now(&self) -> Now {
+            Now { wall: WallTime(0), boot: BootTime(self.0) }
+        }
+    }
+
+    fn keys() -> CoreJsonWebKeySet {
+        CoreJsonWebKeySet::new(Vec::new())
+    }
+
+    #[test]
+    fn keys_are_kept_for_an_hour_and_for_their_issuer_alone() {
+        let jwks = Jwks::new();
+        jwks.keep(BootTime(1_000), "https://a.example/jwks", keys());
+        assert!(jwks.kept(&At(3_600_999), "https://a.example/jwks").is_some());
+        assert!(jwks.kept(&At(3_601_000), "https://a.example/jwks").is_none());
+        assert!(jwks.kept(&At(1_000), "https://b.example/jwks").is_none());
+    }
+
+    #[test]
+    fn the_oldest_keys_make_room() {
+        let jwks = Jwks::new();
+        let uri = |number: usize| format!("https://{number}.example/jwks");
+        for number in 0..=MOST {
+            jwks.keep(BootTime(number as i64), &uri(number), keys());
+        }
+        // Those that are there already need no room.
+        jwks.keep(BootTime(50), &uri(MOST), keys());
+        let at = At(60);
+        let kept: Vec<_> = (0..=MOST).filter(|number| jwks.kept(&at, &uri(*number)).is_some()).collect();
+        assert_eq!(kept, (1..=MOST).collect::<Vec<_>>());
     }
 }
