@@ -75,10 +75,10 @@ pub struct Expected<'a> {
 /// What a token answers.
 #[derive(Clone, Copy, Debug)]
 pub enum To<'a> {
-    /// A sign-in with this nonce.
+    /// A sign-in.
     SignIn {
-        /// OpenID Connect Core 3.1.2.1.
-        nonce: &'a str,
+        /// The nonce that was sent (OpenID Connect Core 3.1.2.1). A device authorization sends none (RFC 8628).
+        nonce: Option<&'a str>,
     },
     /// A refresh of a session of this person (OpenID Connect Core 12.2).
     Refresh {
@@ -262,12 +262,12 @@ fn at_hash(
 impl To<'_> {
     fn nonce(&self, given: Option<&Nonce>) -> Result<(), String> {
         match *self {
-            Self::SignIn { nonce } => (&Nonce::new(nonce.to_owned())).verify(given),
+            Self::SignIn { nonce: Some(nonce) } => (&Nonce::new(nonce.to_owned())).verify(given),
             // OpenID Connect Core 12.2: there should be none; where there is, it is the one of the sign-in.
             Self::Refresh { nonce: Some(nonce), .. } if given.is_some() => {
                 (&Nonce::new(nonce.to_owned())).verify(given)
             }
-            Self::Refresh { .. } => Ok(()),
+            Self::SignIn { nonce: None } | Self::Refresh { .. } => Ok(()),
         }
     }
 }

@@ -62,12 +62,13 @@ impl Finder<'_> {
     ///
     /// # Errors
     /// [`Problem::IdTokenRejected`]; [`Problem::UserinfoRejected`]; what userinfo failed with, where that is the only source.
-    pub async fn find(&self, tokens: &Tokens, nonce: &str, openid: bool) -> Result<Who, Problem> {
+    pub async fn find(&self, tokens: &Tokens, nonce: Option<&str>, openid: bool) -> Result<Who, Problem> {
         let by_token = match (&tokens.id_token, &self.endpoints.jwks_uri) {
             (Some(text), Some(jwks_uri)) => {
                 Some(by_token(&self.id_token(text.expose_secret(), jwks_uri, tokens, nonce).await?))
             }
-            (None, Some(_)) if openid => return Err(self.rejected("it is missing")),
+            // For device authorizations (RFC 8628) no standard says so, and some servers send none.
+            (None, Some(_)) if openid && nonce.is_some() => return Err(self.rejected("it is missing")),
             _ => None,
         };
         let complete = by_token.as_ref().is_some_and(|who| who.name.is_some() && who.email.is_some());
@@ -133,7 +134,13 @@ impl Finder<'_> {
 
     /// The claims of a sign-in's ID token. Its issuer's keys are asked for once at most: where none are kept, or where the
     /// token names one that is not among them (OpenID Connect Core 10.1.1).
-    async fn id_token(&self, text: &str, jwks_uri: &str, tokens: &Tokens, nonce: &str) -> Result<Claims, Problem> {
+    async fn id_token(
+        &self,
+        text: &str,
+        jwks_uri: &str,
+        tokens: &Tokens,
+        nonce: Option<&str>,
+    ) -> Result<Claims, Problem> {
         let check = |keys: &CoreJsonWebKeySet| id_token::check(text, keys, self.expected(tokens, To::SignIn { nonce }));
         if let Some(kept) = self.jwks.kept(self.clock, jwks_uri) {
             match check(&kept) {

@@ -36,9 +36,11 @@ impl std::fmt::Debug for OpenIdFields {
 
 impl ExtraTokenFields for OpenIdFields {}
 
-type Answered = StandardTokenResponse<OpenIdFields, BasicTokenType>;
+/// A token response.
+pub type Answered = StandardTokenResponse<OpenIdFields, BasicTokenType>;
 type Failed = RequestTokenError<NoAnswer, BasicErrorResponse>;
-type Configured = oauth2::Client<
+/// A client that knows its token endpoint.
+pub type Configured = oauth2::Client<
     BasicErrorResponse,
     Answered,
     BasicTokenIntrospectionResponse,
@@ -116,19 +118,8 @@ pub async fn revoke(
     let Some(endpoint) = &endpoints.revocation_endpoint else { return Ok(()) };
     let url =
         Url::parse(endpoint).map_err(|_| Problem::Internal { detail: "a stored endpoint is no URL".to_owned() })?;
-    let basic = endpoints.token_endpoint_auth_method == "client_secret_basic";
-    let body = {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
-        if !basic {
-            form.append_pair("client_id", &endpoints.client_id);
-            if let Some(secret) = secret {
-                form.append_pair("client_secret", secret.expose_secret());
-            }
-        }
-        form.finish()
-    };
-    let credentials = secret.filter(|_| basic).map(|secret| (endpoints.client_id.as_str(), secret));
+    let fields = [("token", token.expose_secret()), ("token_type_hint", hint)];
+    let (body, credentials) = form(endpoints, secret, &fields);
     let response = http.post_form(&url, body, credentials).await?;
     match response.status {
         200..300 => Ok(()),
@@ -136,7 +127,29 @@ pub async fn revoke(
     }
 }
 
-fn configured(asks: Client<'_>) -> Option<Configured> {
+/// What goes into the Authorization header: the client and its secret.
+pub type Credentials<'a> = Option<(&'a str, &'a SecretString)>;
+
+/// A form with these fields, and how the client says who it is (RFC 6749 section 2.3): in the form, or in the header.
+pub fn form<'a, T: AsRef<str>>(
+    endpoints: &'a Endpoints,
+    secret: Option<&'a SecretString>,
+    fields: &[(T, T)],
+) -> (String, Credentials<'a>) {
+    let basic = endpoints.token_endpoint_auth_method == "client_secret_basic";
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(fields);
+    if !basic {
+        form.append_pair("client_id", &endpoints.client_id);
+        if let Some(secret) = secret {
+            form.append_pair("client_secret", secret.expose_secret());
+        }
+    }
+    (form.finish(), secret.filter(|_| basic).map(|secret| (endpoints.client_id.as_str(), secret)))
+}
+
+/// The client as `oauth2` has it; `None` where the token endpoint is no URL.
+pub fn configured(asks: Client<'_>) -> Option<Configured> {
     let token_url = TokenUrl::new(asks.endpoints.token_endpoint.clone()).ok()?;
     let client = oauth2::Client::new(ClientId::new(asks.endpoints.client_id.clone())).set_token_uri(token_url);
     let client = match asks.secret {
@@ -177,8 +190,9 @@ fn ended(
     }
 }
 
+/// A token response's tokens, and what is decided about them.
 #[expect(clippy::disallowed_methods, reason = "this is where tokens pass from oauth2's types into ours")]
-fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) -> Ended {
+pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) -> Ended {
     let new = answer.refresh_token().map(|token| token.secret()).filter(|token| !token.is_empty());
     let refresh_token = new.map(|token| SecretString::from(token.as_str())).or_else(|| sent_token.cloned());
     let grant = Grant {

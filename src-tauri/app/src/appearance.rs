@@ -63,13 +63,13 @@ fn take_on(value: &Variant) {
 
 /// The portal's 1 is dark, 2 is light, and 0 no preference. `Read` wraps the value once more.
 fn dark(value: &Variant) -> Option<bool> {
-    match value.as_variant() {
-        Some(inner) => dark(&inner),
-        None => match value.get::<u32>() {
-            Some(1) => Some(true),
-            Some(2) => Some(false),
-            _ => None,
-        },
+    if value.type_() == VariantTy::VARIANT {
+        return value.as_variant().and_then(|inner| dark(&inner));
+    }
+    match value.get::<u32>() {
+        Some(1) => Some(true),
+        Some(2) => Some(false),
+        _ => None,
     }
 }
 
