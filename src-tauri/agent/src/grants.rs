@@ -166,6 +166,8 @@ pub struct Opened {
     pub expires_at: Option<WallTime>,
     /// How long it lived when it was new.
     pub lifetime: Option<Duration>,
+    /// `sub`, where an ID token said who signed in.
+    pub subject: Option<String>,
 }
 
 /// Why a grant could not be opened.
@@ -193,13 +195,15 @@ struct Sealed {
     scope: Option<String>,
     expires_at: Option<i64>,
     lifetime: Option<u64>,
+    subject: Option<String>,
 }
 
 fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
     let row = connection
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
-               jwks_uri, generation, access_token, refresh_token, id_token, token_type, scope, expires_at, lifetime
+               jwks_uri, generation, access_token, refresh_token, id_token, token_type, scope, expires_at, lifetime,
+               CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
             [account.as_str()],
             |row| {
@@ -221,6 +225,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                     scope: row.get("scope")?,
                     expires_at: row.get("expires_at")?,
                     lifetime: row.get("lifetime")?,
+                    subject: row.get("subject")?,
                 })
             },
         )
@@ -278,6 +283,7 @@ pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) 
         scope: sealed.scope.unwrap_or_default(),
         expires_at: sealed.expires_at.map(WallTime),
         lifetime: sealed.lifetime.map(Duration::from_millis),
+        subject: sealed.subject,
         endpoints: sealed.endpoints,
     })
 }
@@ -414,10 +420,12 @@ pub async fn save_refresh(
             if before.generation.checked_add(1) != Some(generation.0) {
                 return Err(Failed::Because(Problem::Internal { detail: "the account changed meanwhile".to_owned() }));
             }
-            // The ID token that was checked at the sign-in stays: one that comes with a refresh was not.
-            tokens.id_token = before
-                .open(&account, &key, "id_token", before.id_token.as_ref())
-                .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
+            // Where the refresh brought none that passed its checks, the one before stays.
+            if tokens.id_token.is_none() {
+                tokens.id_token = before
+                    .open(&account, &key, "id_token", before.id_token.as_ref())
+                    .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
+            }
             write_tokens(transaction, &account, &key, generation, &tokens, &grant)
         })
         .await

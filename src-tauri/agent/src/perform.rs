@@ -4,6 +4,8 @@ use crate::clock::Clock;
 use crate::database::Database;
 use crate::grants::{self, Endpoints, NotOpened, Tokens};
 use crate::http::Http;
+use crate::identity::{Finder, Renewed};
+use crate::jwks::Jwks;
 use crate::keychain::{Keychain, keychain_state};
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
@@ -30,6 +32,8 @@ pub struct Hands {
     pub database: Database,
     /// Holds the data keys.
     pub keychain: Keychain,
+    /// The issuers' keys.
+    pub jwks: Jwks,
     /// Asks providers; made anew when the settings change.
     http: RwLock<Http>,
     held: Mutex<HashMap<Operation, Held>>,
@@ -46,6 +50,8 @@ struct Held {
     secret: Option<SecretString>,
     /// How long access tokens of this grant lived so far.
     lifetime: Option<Duration>,
+    /// Whose session it is, where an ID token said so.
+    subject: Option<String>,
     /// What came, to be stored.
     after: Option<(Tokens, Grant)>,
 }
@@ -82,7 +88,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hands {
     /// Hands that hold nothing yet.
     pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
-        Self { clock, database, keychain, http: RwLock::new(http), held: Mutex::default(), keys: Mutex::default() }
+        Self {
+            clock,
+            database,
+            keychain,
+            jwks: Jwks::new(),
+            http: RwLock::new(http),
+            held: Mutex::default(),
+            keys: Mutex::default(),
+        }
     }
 
     /// The account's key: from memory, else from the keychain. Keys are read when first needed.
@@ -264,7 +278,14 @@ impl Hands {
         }
         lock(&self.held).insert(
             operation,
-            Held { endpoints: opened.endpoints, before, secret, lifetime: opened.lifetime, after: None },
+            Held {
+                endpoints: opened.endpoints,
+                before,
+                secret,
+                lifetime: opened.lifetime,
+                subject: opened.subject,
+                after: None,
+            },
         );
         Arrival::Prepared { hash }
     }
@@ -287,12 +308,34 @@ impl Hands {
             // A provider that says nothing this time means what it said before: else an ended token would pass for good.
             grant.lifetime = grant.lifetime.or(held.lifetime);
         }
-        if let (Some(tokens), Outcome::Tokens(grant)) = (ended.tokens, &ended.outcome)
-            && let Some(held) = lock(&self.held).get_mut(&operation)
-        {
-            held.after = Some((tokens, grant.clone()));
+        if let (Some(mut tokens), Outcome::Tokens(grant)) = (ended.tokens, ended.outcome.clone()) {
+            if !self.about_the_same(&held, provider, &mut tokens).await {
+                ended.outcome = Outcome::NeedsSignIn(Why::IdTokenRejected);
+            }
+            if let Some(held) = lock(&self.held).get_mut(&operation) {
+                held.after = Some((tokens, grant));
+            }
         }
         Arrival::Answered(ended.outcome)
+    }
+
+    /// Whether a refresh is not known to be about somebody else. An ID token that was not checked is dropped.
+    async fn about_the_same(&self, held: &Held, provider: &str, tokens: &mut Tokens) -> bool {
+        let renewed = match &held.subject {
+            Some(subject) if tokens.id_token.is_some() => {
+                let (http, clock) = (&self.http(), self.clock.as_ref());
+                let finder = Finder { http, clock, jwks: &self.jwks, endpoints: &held.endpoints, provider };
+                finder.renewed(tokens, &held.before, subject).await
+            }
+            _ => Renewed::Unchecked("nothing to compare it with"),
+        };
+        match renewed {
+            Renewed::Same => return true,
+            Renewed::Unchecked(why) => tracing::debug!("the ID token of a refresh is not kept: {why}"),
+            Renewed::Other(why) => tracing::warn!("the ID token of a refresh is not this session's: {why}"),
+        }
+        tokens.id_token = None;
+        matches!(renewed, Renewed::Unchecked(_))
     }
 
     /// Whether the session ended about when this provider ends those of projects that are not published.
@@ -322,8 +365,10 @@ impl Hands {
         if let Some(before) = opened.tokens {
             // Without its secret the client may not be believed; then the provider says so.
             let secret = self.client_secret(&opened.endpoints).await.unwrap_or_default();
-            lock(&self.held)
-                .insert(operation, Held { endpoints: opened.endpoints, before, secret, lifetime: None, after: None });
+            lock(&self.held).insert(
+                operation,
+                Held { endpoints: opened.endpoints, before, secret, lifetime: None, subject: None, after: None },
+            );
         }
     }
 

@@ -205,7 +205,7 @@ pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) 
     let tokens = Tokens {
         access_token: SecretString::from(answer.access_token().secret().as_str()),
         refresh_token,
-        id_token: answer.extra_fields().id_token.as_deref().map(SecretString::from),
+        id_token: answer.extra_fields().id_token.as_deref().filter(|text| !text.is_empty()).map(SecretString::from),
         token_type: match answer.token_type() {
             // RFC 6749 section 5.1: the type is compared without regard to case; resource servers expect this one.
             BasicTokenType::Bearer => "Bearer".to_owned(),

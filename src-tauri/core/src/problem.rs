@@ -106,6 +106,8 @@ pub enum Problem {
     AuthorizationFailed { provider: String, error: String, detail: String },
     /// The ID token fails a check of OpenID Connect Core 3.1.3.7.
     IdTokenRejected { provider: String, detail: String },
+    /// Userinfo is not about the person that signed in (OpenID Connect Core 5.3.2).
+    UserinfoRejected { provider: String, detail: String },
     /// Somebody else signed in than the account belongs to.
     OtherSubject { account: String },
     /// The account was signed in at another issuer of the same provider.
@@ -159,6 +161,8 @@ pub enum Why {
     Testing,
     /// What is stored does not open: altered, moved or put back from an older copy.
     Unreadable,
+    /// A refresh brought an ID token that is not this session's (OpenID Connect Core 12.2).
+    IdTokenRejected,
 }
 
 /// The exit codes of the `larder` command. Stable.
@@ -232,6 +236,7 @@ impl Problem {
             | P::CallbackUsed
             | P::AuthorizationFailed { .. }
             | P::IdTokenRejected { .. }
+            | P::UserinfoRejected { .. }
             | P::OtherSubject { .. }
             | P::OtherIssuer { .. }
             | P::AttemptExpired { .. }

@@ -7,8 +7,15 @@ use larder_core::words::sentence;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-const WHYS: [Why; 6] =
-    [Why::Testing, Why::Refused, Why::Interaction, Why::NoRefreshToken, Why::KeyMissing, Why::Unreadable];
+const WHYS: [Why; 7] = [
+    Why::Testing,
+    Why::Refused,
+    Why::Interaction,
+    Why::NoRefreshToken,
+    Why::KeyMissing,
+    Why::Unreadable,
+    Why::IdTokenRejected,
+];
 
 /// One of every kind. [`exit`] does not compile when one is missing there, and its message is unused when it is missing here.
 fn every_problem() -> Vec<P> {
@@ -54,6 +61,7 @@ fn every_problem() -> Vec<P> {
         P::ConsentDenied { provider: s("PROVIDER") },
         P::AuthorizationFailed { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
         P::IdTokenRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
+        P::UserinfoRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::OtherSubject { account: s("ACCOUNT") },
         P::OtherIssuer { account: s("ACCOUNT"), issuer: s("ISSUER") },
         P::AttemptExpired { minutes: 10 },
@@ -84,6 +92,7 @@ fn exit(problem: &P) -> u8 {
         | P::CallbackUsed
         | P::AuthorizationFailed { .. }
         | P::IdTokenRejected { .. }
+        | P::UserinfoRejected { .. }
         | P::OtherSubject { .. }
         | P::OtherIssuer { .. }
         | P::AttemptExpired { .. }

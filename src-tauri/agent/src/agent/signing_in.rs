@@ -32,8 +32,14 @@ impl Agent {
             let definition = self.configuration.provider(&provider)?;
             let account = account
                 .map(|id| {
-                    let known = self.house.find(id.as_str());
-                    known.map(|known| (known.id.clone(), known.identity.email.clone()))
+                    let known = self.house.find(id.as_str())?;
+                    let issuer = &known.identity.issuer;
+                    // Its person is somebody else elsewhere, whatever `sub` says there. Signed out, it may move.
+                    if *issuer != definition.authority() && known.session != Session::SignedOut {
+                        let (account, issuer) = (known.identity.label.clone(), issuer.clone());
+                        return Err(Problem::OtherIssuer { account, issuer });
+                    }
+                    Ok((known.id.clone(), known.identity.email.clone()))
                 })
                 .transpose()?;
             if let Some(label) = &label
@@ -211,25 +217,25 @@ impl Agent {
                 (None, None) => return,
             };
             let result = match (ended.outcome, ended.tokens) {
-                (Outcome::Tokens(mut grant), Some(tokens)) => {
-                    match identity::find(
-                        &hands.http(),
-                        clock,
-                        &endpoints,
-                        &provider,
-                        &tokens,
-                        nonce.as_ref().map(|nonce| nonce.expose_secret()),
-                    )
-                    .await
-                    {
+                (Outcome::Tokens(mut grant), Some(mut tokens)) => {
+                    let (http, jwks, endpoints) = (&hands.http(), &hands.jwks, &endpoints);
+                    let finder = identity::Finder { http, clock, jwks, endpoints, provider: &provider };
+                    let openid =
+                        grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
+                    let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
+                    match finder.find(&tokens, nonce, openid).await {
                         Ok(who) => {
+                            if !who.openid {
+                                // Without an issuer's keys it was not checked.
+                                tokens.id_token = None;
+                            }
                             // RFC 6749 section 5.1: where the answer names no scope, it is what was asked for.
                             grant.scopes.get_or_insert(scopes);
                             Ok((who, tokens, grant))
                         }
                         Err(problem) => {
                             // Nothing will be stored of them, and nobody waits for it.
-                            give_back(&hands, &endpoints, tokens);
+                            give_back(&hands, endpoints, tokens);
                             Err(problem)
                         }
                     }
