@@ -17,6 +17,7 @@ struct Metadata {
     userinfo_endpoint: Option<String>,
     jwks_uri: Option<String>,
     code_challenge_methods_supported: Option<Vec<String>>,
+    dpop_signing_alg_values_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -78,6 +79,15 @@ pub async fn discover(http: &Http, name: &ProviderName, provider: &Provider) -> 
             provider: name.to_owned(),
             field: "code_challenge_methods_supported".to_owned(),
             detail: "the provider does not offer S256, and Larder does not sign in without it".to_owned(),
+        });
+    }
+    let algorithms = found.and_then(|found| found.dpop_signing_alg_values_supported.as_ref());
+    // RFC 9449 section 5.1. Silence means nothing here too.
+    if provider.dpop_bound && algorithms.is_some_and(|all| !all.iter().any(|one| one == crate::dpop::ALGORITHM)) {
+        return Err(Problem::BadProvider {
+            provider: name.to_owned(),
+            field: "dpop_signing_alg_values_supported".to_owned(),
+            detail: "the provider does not take proofs by ES256, and Larder makes no others".to_owned(),
         });
     }
     Ok(Server {

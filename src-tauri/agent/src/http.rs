@@ -1,5 +1,7 @@
 //! HTTP as the token endpoint's client needs it: bounded, no redirects followed, no body in an error.
 
+use crate::clock::Clock;
+use crate::dpop::{Complaint, DpopKey, Nonces};
 use crate::settings::Settings;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
@@ -25,6 +27,7 @@ pub struct Http {
     client: reqwest::Client,
     /// For this computer's own addresses, which no proxy has any business with.
     direct: reqwest::Client,
+    nonces: Arc<Nonces>,
 }
 
 /// An answer, read whole. Its Debug does not show the body, which may hold tokens.
@@ -88,7 +91,11 @@ impl Http {
             Some(proxy) => builder().proxy(proxy),
             None => builder(),
         };
-        Ok(Self { client: through.build().map_err(failed)?, direct: builder().no_proxy().build().map_err(failed)? })
+        Ok(Self {
+            client: through.build().map_err(failed)?,
+            direct: builder().no_proxy().build().map_err(failed)?,
+            nonces: Arc::default(),
+        })
     }
 
     /// GET, with a bearer token where one is given.
@@ -101,6 +108,21 @@ impl Http {
             request = request.bearer_auth(bearer.expose());
         }
         self.send(request, url).await
+    }
+
+    /// GET, with a token that is bound to a key, and its proof (RFC 9449 section 7.1).
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn get_proven(&self, url: &Url, token: &OnWire, proof: &OnWire) -> Result<Response, NoAnswer> {
+        let authorization = zeroize::Zeroizing::new(format!("{} {}", crate::dpop::TOKEN_TYPE, token.expose()));
+        let request = self.for_host(url).get(url.clone()).header("accept", "application/json");
+        self.send(request.header("authorization", &**authorization).header("dpop", proof.expose()), url).await
+    }
+
+    /// What servers want in the proofs to come.
+    pub fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// POST of a form.
@@ -149,15 +171,17 @@ impl Http {
 }
 
 /// One request in the shape that `oauth2` asks for; it remembers what `oauth2` does not pass on.
-pub struct Call {
-    http: Http,
-    seen: Arc<Seen>,
+pub struct Call<'a> {
+    http: &'a Http,
+    /// The key to prove, and the time for it.
+    proof: Option<(&'a DpopKey, &'a dyn Clock)>,
+    seen: Seen,
 }
 
-impl Call {
-    /// A request through this client.
-    pub fn new(http: &Http) -> Self {
-        Self { http: http.clone(), seen: Arc::default() }
+impl<'a> Call<'a> {
+    /// A request through this client, with a proof of this key if there is one.
+    pub fn new(http: &'a Http, key: Option<&'a DpopKey>, clock: &'a dyn Clock) -> Self {
+        Self { http, proof: key.map(|key| (key, clock)), seen: Seen::default() }
     }
 
     /// What the answer said beside its body.
@@ -166,17 +190,25 @@ impl Call {
     }
 }
 
-impl<'c> oauth2::AsyncHttpClient<'c> for Call {
+impl<'c> oauth2::AsyncHttpClient<'c> for Call<'_> {
     type Error = NoAnswer;
-    type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send + 'c>>;
 
     fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
-        let (http, seen) = (self.http.clone(), Arc::clone(&self.seen));
+        let (http, seen) = (self.http, &self.seen);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let url = Url::parse(&parts.uri.to_string()).map_err(|_| NoAnswer { host: String::new(), sent: false })?;
-            let request = http.for_host(&url).request(parts.method, url.clone()).headers(parts.headers).body(body);
+            let method = parts.method.as_str().to_owned();
+            let mut request = http.for_host(&url).request(parts.method, url.clone()).headers(parts.headers).body(body);
+            if let Some((key, clock)) = self.proof {
+                let nonce = http.nonces.of(&url);
+                let proof = key.prove(&method, &url, clock.now().wall, nonce.as_deref(), None);
+                request =
+                    request.header("dpop", proof.map_err(|_| NoAnswer { host: host(&url), sent: false })?.expose());
+            }
             let response = http.send(request, &url).await?;
+            http.nonces.learn(&url, &response.headers);
             seen.note(&response);
             Ok(crate::token_response::straighten(response))
         })
@@ -185,16 +217,23 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Call {
 
 /// What an answer said beside its body.
 #[derive(Debug, Default)]
-pub struct Seen(std::sync::Mutex<(u16, Option<Duration>)>);
+pub struct Seen(std::sync::Mutex<(u16, Option<Duration>, Option<Complaint>)>);
 
 impl Seen {
     fn note(&self, response: &Response) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = (response.status, response.retry_after);
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            (response.status, response.retry_after, Complaint::of(response));
     }
 
     /// The status, 0 where there was no answer, and what `Retry-After` said.
     pub fn last(&self) -> (u16, Option<Duration>) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        let (status, retry_after, _) = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (status, retry_after)
+    }
+
+    /// What the server had against the request's proof.
+    pub fn complaint(&self) -> Option<Complaint> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).2
     }
 }
 

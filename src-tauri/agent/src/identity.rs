@@ -5,7 +5,6 @@ use crate::grants::{Endpoints, Tokens};
 use crate::http::{Http, host};
 use crate::token_endpoint::plain;
 use larder_core::problem::Problem;
-use larder_core::protocol::OnWire;
 use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, Nonce};
 use secrecy::ExposeSecret;
@@ -61,7 +60,7 @@ pub async fn find(
     };
     let complete = from_token.as_ref().is_some_and(|who| who.name.is_some() && who.email.is_some());
     let from_userinfo = match &endpoints.userinfo_endpoint {
-        Some(url) if !complete => match from_userinfo(http, provider, url, tokens).await {
+        Some(url) if !complete => match from_userinfo(http, clock, provider, url, tokens).await {
             Ok(who) => Some(who),
             // An ID token has said who it is; a name is not worth failing for.
             Err(_) if from_token.is_some() => None,
@@ -133,15 +132,20 @@ fn reason(error: &ClaimsVerificationError) -> &'static str {
     }
 }
 
-async fn from_userinfo(http: &Http, provider: &str, url: &str, tokens: &Tokens) -> Result<Who, Problem> {
+async fn from_userinfo(
+    http: &Http,
+    clock: &dyn Clock,
+    provider: &str,
+    url: &str,
+    tokens: &Tokens,
+) -> Result<Who, Problem> {
     let bad = |detail: &str| Problem::BadProvider {
         provider: provider.to_owned(),
         field: "userinfo_endpoint".to_owned(),
         detail: detail.to_owned(),
     };
     let url = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
-    let bearer = OnWire::new(tokens.access_token.expose_secret().to_owned());
-    let response = http.get(&url, Some(&bearer)).await?;
+    let response = crate::dpop::get(http, clock, &url, tokens).await?;
     if response.status != 200 {
         return Err(Problem::ProviderTrouble { host: host(&url), status: response.status });
     }

@@ -48,6 +48,9 @@ pub struct Written {
     /// How the client authenticates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// Whether its tokens are to be bound to a key (RFC 9449 section 5.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dpop_bound_access_tokens: Option<bool>,
     /// Added to the authorization request, such as `prompt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_params: Option<BTreeMap<String, String>>,
@@ -88,6 +91,8 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// With a secret, in the form.
     ClientSecretPost,
+    /// With an assertion that a private key signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -97,6 +102,7 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => crate::client_auth::PRIVATE_KEY_JWT,
         }
     }
 }
@@ -126,6 +132,8 @@ pub struct Provider {
     pub redirects: Vec<Redirect>,
     /// How the client authenticates.
     pub auth_method: AuthMethod,
+    /// Whether its tokens are to be bound to a key.
+    pub dpop_bound: bool,
     /// Added to the authorization request.
     pub authorization_params: BTreeMap<String, String>,
     /// How to register a client, from the catalogue.
@@ -137,6 +145,7 @@ const OURS: &[&str] = &[
     "client_id",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "redirect_uri",
     "response_type",
@@ -182,6 +191,7 @@ impl Provider {
             client_id: written.client_id.clone().unwrap_or_default(),
             scopes: written.scopes.clone().or(from.scopes).unwrap_or_default(),
             auth_method: written.token_endpoint_auth_method.or(from.token_endpoint_auth_method).unwrap_or_default(),
+            dpop_bound: written.dpop_bound_access_tokens.or(from.dpop_bound_access_tokens).unwrap_or_default(),
             authorization_params: written
                 .authorization_params
                 .clone()

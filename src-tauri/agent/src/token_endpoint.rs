@@ -1,6 +1,8 @@
 //! The token endpoint (RFC 6749 section 3.2) and revocation (RFC 7009), through `oauth2`.
 
+use crate::client_auth::{Authentication, authenticate};
 use crate::clock::Clock;
+use crate::dpop::{Again, DpopKey, TOKEN_TYPE};
 use crate::grants::{Endpoints, Tokens};
 use crate::http::{Call, Http, NoAnswer, Seen, host};
 use larder_core::effect::{Grant, Outcome};
@@ -56,10 +58,12 @@ type Configured = oauth2::Client<
 pub struct Client<'a> {
     /// Where, and as which client.
     pub endpoints: &'a Endpoints,
-    /// The client's secret, where it has one.
+    /// The client's secret, where it has one; its private key, where it proves itself with that.
     pub secret: Option<&'a SecretString>,
     /// The provider's name, for people.
     pub provider: &'a str,
+    /// The key that its tokens are to be bound to, or are (RFC 9449).
+    pub dpop: Option<&'a DpopKey>,
 }
 
 /// How a token request ended. The tokens stay with the agent; the outcome goes to where it is decided what follows.
@@ -79,27 +83,73 @@ pub async fn exchange(
     verifier: PkceCodeVerifier,
     redirect_uri: &str,
 ) -> Ended {
-    let (call, sent) = (Call::new(http), clock.now());
-    let (Some(client), Ok(redirect)) = (configured(asks), RedirectUrl::new(redirect_uri.to_owned())) else {
-        return broken_endpoint(asks.endpoints);
+    let Ok(redirect) = RedirectUrl::new(redirect_uri.to_owned()) else {
+        return to_fix(broken_endpoint(asks.endpoints));
     };
-    let answer = client
-        .exchange_code(code)
-        .set_pkce_verifier(verifier)
-        .set_redirect_uri(Cow::Owned(redirect))
-        .request_async(&call)
-        .await;
-    ended(answer, asks, None, sent, call.seen())
+    let (mut key, mut again) = (asks.dpop.cloned(), Again::default());
+    loop {
+        let (client, proof, sent) = match configured(asks, clock) {
+            Ok(configured) => configured,
+            Err(problem) => return to_fix(problem),
+        };
+        let call = Call::new(http, key.as_ref(), clock);
+        #[expect(clippy::disallowed_methods, reason = "a request that is sent again takes it with it")]
+        let verifier = PkceCodeVerifier::new(verifier.secret().clone());
+        let mut request =
+            client.exchange_code(code.clone()).set_pkce_verifier(verifier).set_redirect_uri(Cow::Borrowed(&redirect));
+        for (name, value) in proof.fields() {
+            request = request.add_extra_param(name, value.expose_secret());
+        }
+        let answer = request.request_async(&call).await;
+        let complaint = call.seen().complaint();
+        let ended = ended(answer, asks, None, sent, &call);
+        match again.after(complaint, &mut key) {
+            Ok(true) => {}
+            Ok(false) => return bound(ended, key),
+            Err(problem) => return to_fix(problem),
+        }
+    }
 }
 
 /// Refreshes (RFC 6749 section 6). A response without a refresh token keeps the one that was sent.
 pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_token: &SecretString) -> Ended {
-    let (call, sent) = (Call::new(http), clock.now());
-    let Some(client) = configured(asks) else { return broken_endpoint(asks.endpoints) };
+    let (mut key, mut again) = (asks.dpop.cloned(), Again::default());
     // Sending is the second of the three places that tokens are exposed for.
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-    let answer = client.exchange_refresh_token(&token).request_async(&call).await;
-    ended(answer, asks, Some(refresh_token), sent, call.seen())
+    loop {
+        let (client, proof, sent) = match configured(asks, clock) {
+            Ok(configured) => configured,
+            Err(problem) => return to_fix(problem),
+        };
+        let call = Call::new(http, key.as_ref(), clock);
+        let mut request = client.exchange_refresh_token(&token);
+        for (name, value) in proof.fields() {
+            request = request.add_extra_param(name, value.expose_secret());
+        }
+        let answer = request.request_async(&call).await;
+        let complaint = call.seen().complaint();
+        let ended = ended(answer, asks, Some(refresh_token), sent, &call);
+        // A server that complains of the proof has not looked at the token: it may be sent again (RFC 9449 section 8).
+        match again.after(complaint, &mut key) {
+            Ok(true) => {}
+            Ok(false) => return bound(ended, key),
+            Err(problem) => {
+                return Ended {
+                    outcome: Outcome::Transient { problem, retry_after: None, spent: false },
+                    tokens: None,
+                };
+            }
+        }
+    }
+}
+
+/// The tokens with the key that was proved for them: a public client's refresh token is bound to it even where the
+/// access token is not (RFC 9449 section 5).
+fn bound(mut ended: Ended, key: Option<DpopKey>) -> Ended {
+    if let Some(tokens) = &mut ended.tokens {
+        tokens.dpop_key = key;
+    }
+    ended
 }
 
 /// Revokes a token (RFC 7009). Posted by hand: `oauth2` refuses `http`, which loopback servers speak.
@@ -108,6 +158,7 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
 /// The problem, where the provider could not be told.
 pub async fn revoke(
     http: &Http,
+    clock: &dyn Clock,
     endpoints: &Endpoints,
     secret: Option<&SecretString>,
     token: &SecretString,
@@ -116,45 +167,48 @@ pub async fn revoke(
     let Some(endpoint) = &endpoints.revocation_endpoint else { return Ok(()) };
     let url =
         Url::parse(endpoint).map_err(|_| Problem::Internal { detail: "a stored endpoint is no URL".to_owned() })?;
-    let basic = endpoints.token_endpoint_auth_method == "client_secret_basic";
+    let proof = authenticate(endpoints, secret, &endpoints.issuer, clock.now().wall)?;
     let body = {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
-        if !basic {
-            form.append_pair("client_id", &endpoints.client_id);
-            if let Some(secret) = secret {
-                form.append_pair("client_secret", secret.expose_secret());
-            }
-        }
+        proof.append(&mut form);
         form.finish()
     };
-    let credentials = secret.filter(|_| basic).map(|secret| (endpoints.client_id.as_str(), secret));
-    let response = http.post_form(&url, body, credentials).await?;
+    let response = http.post_form(&url, body, proof.credentials()).await?;
     match response.status {
         200..300 => Ok(()),
         status => Err(Problem::ProviderTrouble { host: host(&url), status }),
     }
 }
 
-fn configured(asks: Client<'_>) -> Option<Configured> {
-    let token_url = TokenUrl::new(asks.endpoints.token_endpoint.clone()).ok()?;
-    let client = oauth2::Client::new(ClientId::new(asks.endpoints.client_id.clone())).set_token_uri(token_url);
-    let client = match asks.secret {
-        // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
-        Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
-        None => client,
+/// The client for one request, what goes into its form beside what `oauth2` puts there, and when it is sent.
+fn configured(asks: Client<'_>, clock: &dyn Clock) -> Result<(Configured, Authentication, Now), Problem> {
+    let Ok(token_url) = TokenUrl::new(asks.endpoints.token_endpoint.clone()) else {
+        return Err(broken_endpoint(asks.endpoints));
     };
-    let basic = asks.endpoints.token_endpoint_auth_method == "client_secret_basic";
-    // A public client names itself in the body (RFC 6749 section 3.2.1).
-    Some(client.set_auth_type(if basic { AuthType::BasicAuth } else { AuthType::RequestBody }))
+    let sent = clock.now();
+    let proof = authenticate(asks.endpoints, asks.secret, asks.provider, sent.wall)?;
+    let client = oauth2::Client::new(ClientId::new(asks.endpoints.client_id.clone())).set_token_uri(token_url);
+    let client = match proof.credentials() {
+        Some((_, secret)) => client
+            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
+            .set_auth_type(AuthType::BasicAuth),
+        // A public client names itself in the body (RFC 6749 section 3.2.1).
+        None => client.set_auth_type(AuthType::RequestBody),
+    };
+    Ok((client, proof, sent))
 }
 
-fn broken_endpoint(endpoints: &Endpoints) -> Ended {
-    let problem = Problem::BadProvider {
+fn broken_endpoint(endpoints: &Endpoints) -> Problem {
+    Problem::BadProvider {
         provider: endpoints.issuer.clone(),
         field: "token_endpoint".to_owned(),
         detail: "it is not a URL".to_owned(),
-    };
+    }
+}
+
+/// Nothing was sent.
+fn to_fix(problem: Problem) -> Ended {
     Ended { outcome: Outcome::NeedsFix(problem), tokens: None }
 }
 
@@ -163,9 +217,9 @@ fn ended(
     asks: Client<'_>,
     sent_token: Option<&SecretString>,
     sent: Now,
-    seen: &Seen,
+    call: &Call<'_>,
 ) -> Ended {
-    let Client { endpoints, provider, .. } = asks;
+    let (Client { endpoints, provider, .. }, seen) = (asks, call.seen());
     match answer {
         // A provider that answers an empty access token has answered nothing.
         #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
@@ -196,8 +250,10 @@ fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) -> E
             // RFC 6749 section 5.1: the type is compared without regard to case; resource servers expect this one.
             BasicTokenType::Bearer => "Bearer".to_owned(),
             BasicTokenType::Mac => "MAC".to_owned(),
+            BasicTokenType::Extension(other) if other.eq_ignore_ascii_case(TOKEN_TYPE) => TOKEN_TYPE.to_owned(),
             BasicTokenType::Extension(other) => other.clone(),
         },
+        dpop_key: None,
     };
     Ended { outcome: Outcome::Tokens(grant), tokens: Some(tokens) }
 }
@@ -239,6 +295,12 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
             }
             // GitHub's word for invalid_grant.
             "bad_refresh_token" => Outcome::NeedsSignIn(Why::Refused),
+            // RFC 9449 sections 5 and 8: nothing was looked at but the proof; most often a clock is off.
+            "invalid_dpop_proof" | "use_dpop_nonce" => {
+                let detail = if detail.is_empty() { plain(other) } else { detail.clone() };
+                let problem = Problem::ProofRefused { provider: provider.to_owned(), detail };
+                Outcome::Transient { problem, retry_after, spent: false }
+            }
             "temporarily_unavailable" | "server_error" | "slow_down" => {
                 Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after, spent: false }
             }

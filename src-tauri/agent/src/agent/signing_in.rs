@@ -4,6 +4,7 @@ use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, HouseEvent, Message, Outcome, Phase, Problem,
     ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show, sign_in,
 };
+use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::loopback::Loopback;
 use larder_core::account::Session;
 use larder_core::names::AccountId;
@@ -58,7 +59,8 @@ impl Agent {
                 .accounts
                 .iter()
                 .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
-            Ok((definition, sign_in::Purpose { account, label, choose }))
+            let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
+            Ok((definition, sign_in::Purpose { account, label, choose, dpop }))
         })();
         let (definition, purpose) = match prepared {
             Ok(prepared) => prepared,
@@ -161,6 +163,7 @@ impl Agent {
         let Some((code, verifier)) = sign_in::take_for_exchange(secrets) else { return };
         let (endpoints, nonce, redirect_uri, scopes) =
             (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
+        let dpop = secrets.dpop.clone();
         let provider = self
             .house
             .attempts
@@ -170,8 +173,15 @@ impl Agent {
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let clock = hands.clock.as_ref();
-            let ended = hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri).await;
+            let ended = hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri, dpop.as_ref()).await;
             let result = match (ended.outcome, ended.tokens) {
+                // RFC 9449 section 5: who wants bound tokens must not take others; nor can bound ones be used without a key.
+                (Outcome::Tokens(_), Some(tokens))
+                    if let Some(problem) = badly_bound(&provider, &tokens, dpop.is_some()) =>
+                {
+                    give_back(&hands, &endpoints, tokens);
+                    Err(problem)
+                }
                 (Outcome::Tokens(mut grant), Some(tokens)) => {
                     match identity::find(&hands.http(), clock, &endpoints, &provider, &tokens, nonce.expose_secret())
                         .await
@@ -314,6 +324,22 @@ impl Agent {
 fn give_back(hands: &Arc<super::Hands>, endpoints: &grants::Endpoints, tokens: grants::Tokens) {
     let (hands, endpoints) = (Arc::clone(hands), endpoints.clone());
     tokio::spawn(async move { hands.give_back(&endpoints, &tokens).await });
+}
+
+/// What is wrong with how tokens are bound to a key.
+fn badly_bound(provider: &str, tokens: &grants::Tokens, wanted: bool) -> Option<Problem> {
+    let detail = match (tokens.bound_to().is_some(), tokens.token_type == TOKEN_TYPE) {
+        (false, false) if wanted => {
+            "the provider's token is not bound to the key; leave this out if that is good enough"
+        }
+        (false, true) => "the provider's token is bound to a key and it was shown none; set this to true",
+        _ => return None,
+    };
+    Some(Problem::BadProvider {
+        provider: provider.to_owned(),
+        field: "dpop_bound_access_tokens".to_owned(),
+        detail: detail.to_owned(),
+    })
 }
 
 fn too_many() -> Problem {
