@@ -13,6 +13,7 @@ mod hand_out;
 mod keychain;
 mod loopback;
 mod one_agent;
+mod proofs;
 mod refreshing;
 mod restarts;
 mod settings;

@@ -291,7 +291,12 @@ impl Agent {
                 self.happen(HouseEvent::Stored { attempt, result }).await;
             }
             Message::SecretKept { issuer, client } => {
+                // Accounts that waited for it, or for a better one, go on.
+                let corrected = self.configuration.with_client(&issuer, &client);
                 self.configuration.secret(issuer, client, true);
+                for provider in corrected {
+                    self.happen(HouseEvent::Corrected { provider }).await;
+                }
                 self.show(self.hands.clock.now());
             }
             Message::Keychain(state) => self.happen(HouseEvent::Keychain(state)).await,
