@@ -145,6 +145,27 @@ fn a_provider_that_binds_no_token_where_that_is_demanded_signs_nobody_in() {
 }
 
 #[test]
+fn another_key_than_the_registered_one_is_to_be_corrected_and_the_right_one_lifts_that() {
+    let session = Session::new();
+    let keys = client_keys(&session);
+    let provider = OidcProvider::start_with(&session, &[("CLIENT_JWKS", &keys["jwks"].to_string())]);
+    provider.add(&session, "work", "keyed", &["--auth-method", "private_key_jwt", "--redirect", "loopback"]);
+    let give = |key: &str| {
+        session.larder_reads(&["providers", "secret", "work"], keys[key].as_str().expect("a key")).ok();
+    };
+    give("ec");
+    sign_in(&session, &provider, "work");
+    give("other");
+    let said = session.larder(&["refresh", "work"]).fails(8);
+    assert!(said.contains("invalid_client"), "{said}");
+    assert_eq!(session.account("work")["state"], "blocked");
+    let asked = provider.seen().len();
+    give("ec");
+    session.wait_for("the refresh", || session.account("work")["state"] == "fresh");
+    assert_eq!(provider.seen().len(), asked + 1);
+}
+
+#[test]
 fn a_client_proves_itself_with_a_private_key_that_lies_nowhere_in_the_open() {
     let session = Session::new();
     let keys = client_keys(&session);

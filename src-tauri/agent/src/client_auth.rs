@@ -2,6 +2,7 @@
 //! that signs an assertion (RFC 7523 section 2.2, OpenID Connect Core section 9).
 
 use crate::grants::Endpoints;
+use crate::providers::AuthMethod;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
@@ -80,6 +81,11 @@ pub fn authenticate(
             proof.fields.push(("client_assertion", assertion));
         }
         (PRIVATE_KEY_JWT, None) => return Err(Problem::SecretNeeded { provider: provider.to_owned() }),
+        // An account keeps the method that it was signed in with, whatever is kept for its client since.
+        (_, Some(secret)) if ClientKey::parse(secret).is_ok() => {
+            let detail = "this account was signed in with a secret, and a key is never sent; sign in again";
+            return Err(Problem::BadClientKey { provider: provider.to_owned(), detail: detail.to_owned() });
+        }
         ("client_secret_basic", Some(secret)) => proof.basic = Some(secret.clone()),
         // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
         (_, Some(secret)) => proof.fields.push(("client_secret", secret.clone())),
@@ -88,14 +94,19 @@ pub fn authenticate(
     Ok(proof)
 }
 
-/// Looks at what is to be kept as a client's private key.
+/// Looks at what is to be kept for a client: a private key where it proves itself with one, and else none, for a
+/// secret is sent.
 ///
 /// # Errors
 /// [`Problem::BadClientKey`], which says what is wrong with it and never what stands in it.
-pub fn check_key(provider: &str, secret: &SecretString) -> Result<(), Problem> {
-    ClientKey::parse(secret)
-        .map(drop)
-        .map_err(|detail| Problem::BadClientKey { provider: provider.to_owned(), detail: detail.to_owned() })
+pub fn check(provider: &str, method: AuthMethod, secret: &SecretString) -> Result<(), Problem> {
+    let detail = match (method, ClientKey::parse(secret)) {
+        (AuthMethod::PrivateKeyJwt, Ok(_)) => return Ok(()),
+        (AuthMethod::PrivateKeyJwt, Err(detail)) => detail,
+        (_, Ok(_)) => "token_endpoint_auth_method is another one than private_key_jwt, and a key is never sent",
+        (_, Err(_)) => return Ok(()),
+    };
+    Err(Problem::BadClientKey { provider: provider.to_owned(), detail: detail.to_owned() })
 }
 
 /// Whom an assertion is for: the server's issuer identifier, as its only audience, so that no other server can use it
@@ -384,7 +395,21 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_signs_with_the_algorithm_that_its_jwk_names() {
+    fn a_private_key_is_never_sent_for_a_secret() {
+        let key = SecretString::from(EC);
+        for method in [AuthMethod::ClientSecretPost, AuthMethod::ClientSecretBasic] {
+            for found in [
+                check("work", method, &key).unwrap_err(),
+                authenticate(&endpoints(method.name()), Some(&key), "work", WallTime(0)).unwrap_err(),
+            ] {
+                assert!(matches!(found, Problem::BadClientKey { .. }), "{found:?}");
+            }
+            assert_eq!(check("work", method, &"p/q+r s:t".into()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_algorithm_that_a_jwk_names_must_fit_its_key() {
         let mut jwk: Value = serde_json::from_str(EC).unwrap();
         jwk["alg"] = "ES256".into();
         assert!(ClientKey::parse(&jwk.to_string().into()).is_ok());
@@ -394,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_with_its_reason_and_without_its_text() {
-        let reason = |text: &str| match check_key("work", &text.to_owned().into()) {
+        let reason = |text: &str| match check("work", AuthMethod::PrivateKeyJwt, &text.to_owned().into()) {
             Err(Problem::BadClientKey { provider, detail }) if provider == "work" => detail,
             other => panic!("{text}: {other:?}"),
         };

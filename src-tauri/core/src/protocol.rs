@@ -2,7 +2,7 @@
 //!
 //! A client sends `{"id":1,"request":{"do":"hello",…}}` and gets `{"id":1,"answer":{"is":"hello",…}}` or
 //! `{"id":1,"problem":{"code":…}}`. After `subscribe` the agent also sends `{"push":…}` lines.
-//! No message asks for, or carries, a refresh token, client secret, verifier or key.
+//! No answer carries a refresh token, client secret, verifier or key; [`Request::SetSecret`] alone brings one.
 
 use crate::names::{AccountId, AttemptId, ProviderName};
 use crate::problem::Problem;

@@ -6,7 +6,6 @@ use super::{
     show,
 };
 use crate::http::Http;
-use crate::providers::AuthMethod;
 use crate::{client_auth, client_secret, doctor, dpop};
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
@@ -408,9 +407,7 @@ impl Agent {
             return;
         }
         let secret = secrecy::SecretString::from(secret);
-        if provider.auth_method == AuthMethod::PrivateKeyJwt
-            && let Err(problem) = client_auth::check_key(name.as_str(), &secret)
-        {
+        if let Err(problem) = client_auth::check(name.as_str(), provider.auth_method, &secret) {
             let _ = reply.send(Err(problem));
             return;
         }
