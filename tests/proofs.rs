@@ -114,6 +114,15 @@ fn a_token_is_bound_to_a_key_from_the_code_on_and_opens_nothing_without_it() {
         let said = session.larder(&["token", "work", "--dpop", method, url]).fails(2);
         assert!(said.contains("of a proof") || said.contains("a proof is for"), "{said}");
     }
+    // A key that is put back from before does not open: it was sealed for another generation.
+    session.stop_agent();
+    let database = rusqlite::Connection::open(session.profile().join("larder.db")).expect("a database");
+    let newest = sealed_key(&session);
+    let put = |key: Option<&[u8]>| database.execute("UPDATE account SET dpop_key = ?1", [key]).expect("a row");
+    put(Some(&first_key));
+    assert!(session.larder(&["token", "work"]).fails(3).contains("does not open"));
+    session.stop_agent();
+    put(newest.as_deref());
     // Signing out clears the key with the tokens.
     session.larder(&["sign-out", "work"]).ok();
     assert_eq!(sealed_key(&session), None);

@@ -121,6 +121,12 @@ fn a_bound_token_comes_with_the_proof_that_was_asked_for() {
     assert_eq!((exit, stdout.as_str()), (0, "at-1\n"));
     assert!(stderr.contains("`larder token work --dpop METHOD URL`"), "{stderr}");
     assert!(!agent.join().unwrap()[0].contains("dpop"));
+    // Nor is an answer without the proof taken for one with it.
+    let home = Home::new();
+    let agent = home.agent(&[&answer(&bound)]);
+    let (exit, stdout, _) = said(&home.command(&[&["token", "work"], &request[..]].concat()).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (1, ""));
+    agent.join().unwrap();
     let usage = |arguments: &[&str]| Home::new().command(arguments).output().unwrap().status.code();
     assert_eq!(usage(&["token", "work", "--dpop", "GET"]), Some(2));
     assert_eq!(usage(&["token", "work", "--dpop-nonce", "n"]), Some(2));

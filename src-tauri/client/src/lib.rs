@@ -275,7 +275,9 @@ impl Client {
         min_validity: Option<u64>,
         request: ProofFor,
     ) -> Result<Token, Problem> {
-        self.token_for(account, min_validity, Some(request))
+        let token = self.token_for(account, min_validity, Some(request))?;
+        // An agent from before there were proofs ignores that one was asked for.
+        if token.dpop.is_some() { Ok(token) } else { Err(unexpected("token")) }
     }
 
     fn token_for(
