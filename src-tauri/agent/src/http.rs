@@ -5,6 +5,7 @@ use crate::dpop::{Complaint, DpopKey, Nonces};
 use crate::settings::Settings;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use std::path::Path;
 use std::pin::Pin;
@@ -116,8 +117,12 @@ impl Http {
     /// [`NoAnswer`].
     pub async fn get_proven(&self, url: &Url, token: &OnWire, proof: &OnWire) -> Result<Response, NoAnswer> {
         let authorization = zeroize::Zeroizing::new(format!("{} {}", crate::dpop::TOKEN_TYPE, token.expose()));
+        // What cannot stand in a header was not sent.
+        let mut authorization =
+            HeaderValue::from_str(&authorization).map_err(|_| NoAnswer { host: host(url), sent: false })?;
+        authorization.set_sensitive(true);
         let request = self.for_host(url).get(url.clone()).header("accept", "application/json");
-        self.send(request.header("authorization", &**authorization).header("dpop", proof.expose()), url).await
+        self.send(request.header("authorization", authorization).header("dpop", proof.expose()), url).await
     }
 
     /// What servers want in the proofs to come.
