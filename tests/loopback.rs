@@ -175,7 +175,7 @@ fn nothing_listens_after_the_sign_in_has_ended_however_it_did() {
 }
 
 /// As the window's Cancel does.
-fn cancel(session: &Session, attempt: &str) {
+pub fn cancel(session: &Session, attempt: &str) {
     let home = session.profile().into_os_string();
     let profile = Profile::locate(|name| (name == "LARDER_HOME").then(|| home.clone())).expect("a profile");
     let mut client = Client::connect(&profile, Start::Never).expect("the agent");

@@ -9,6 +9,7 @@ mod browser;
 mod configuration;
 mod crashes;
 mod desktop;
+mod device;
 mod hand_out;
 mod keychain;
 mod loopback;

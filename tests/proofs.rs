@@ -5,13 +5,12 @@ use crate::support::oidc_provider::{OidcProvider, client_keys};
 use crate::support::{PATIENCE, Provider, Session, files_below, holds};
 use serde_json::{Value, json};
 
-/// Signs in by the listener on this computer, and returns the authorization request.
+/// Signs in by the listener on this computer.
 #[track_caller]
-fn sign_in(session: &Session, provider: &OidcProvider, name: &str) -> String {
+fn sign_in(session: &Session, provider: &OidcProvider, name: &str) {
     let url = session.larder(&["sign-in", name, "--no-browser"]).ok();
     let (status, page) = open(&provider.browse(&url, "ada"));
     assert!(status == 200 && page.contains(&format!("{name} is signed in")), "{status} {page}");
-    url
 }
 
 fn open(address: &str) -> (u16, String) {
@@ -42,15 +41,11 @@ fn a_token_is_bound_to_a_key_from_the_code_on_and_opens_nothing_without_it() {
     let session = Session::new();
     let provider = OidcProvider::start(&session);
     provider.add(&session, "work", "bound", &["--redirect", "loopback", "--dpop-bound"]);
-    let url = sign_in(&session, &provider, "work");
-    let (_, thumbprint) = url::Url::parse(&url)
-        .expect("a URL")
-        .query_pairs()
-        .find(|(name, _)| name == "dpop_jkt")
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .expect("the key's name goes with the request");
-    // SHA-256, in base64url.
-    assert_eq!(thumbprint.len(), 43);
+    sign_in(&session, &provider, "work");
+    let pushed = provider.pushed();
+    assert_eq!(pushed.iter().map(|request| request["status"].as_u64()).collect::<Vec<_>>(), [Some(201)]);
+    // The key's name goes with the authorization request: SHA-256, in base64url.
+    assert_eq!(pushed[0]["dpop_jkt"].as_str().map(str::len), Some(43));
     // Refused once for want of the server's nonce; the code is not spent by that.
     let row = |grant: &str, status, error: &str| (grant.to_owned(), true, status, error.to_owned());
     let wants_nonce = |grant| row(grant, 400, "use_dpop_nonce");
@@ -224,6 +219,10 @@ fn a_client_proves_itself_with_a_private_key_that_lies_nowhere_in_the_open() {
             let lifetime = claims["exp"].as_i64().expect("a time") - claims["iat"].as_i64().expect("a time");
             assert!((1..=300).contains(&lifetime), "{request}");
         }
+        // The authorization request is pushed, which takes a proof of the client too.
+        let pushed = provider.pushed();
+        let request = pushed.last().expect("a request");
+        assert_eq!((&request["status"], &request["assertion"]["iss"]), (&json!(201), &json!(client)), "{request}");
         let asked_again = seen.len() - good.len();
         assert_eq!(asked_again, if bound { 2 } else { 0 }, "{seen:?}");
         session.stop_agent();

@@ -10,7 +10,7 @@ fn a_sign_in_from_the_window_goes_through_the_browser_and_comes_back_by_deep_lin
     desktop.reads("Nothing in the larder yet");
     desktop.browser_holds();
     desktop.press("Sign in…");
-    desktop.reads("Any OpenID provider");
+    desktop.reads("Add a provider…");
     // The first provider has the focus.
     desktop.keys(&["Return"]);
     desktop.reads("Continue in your browser");
@@ -39,7 +39,7 @@ fn a_sign_in_that_was_cancelled_takes_no_answer_any_more() {
     desktop.reads("Nothing in the larder yet");
     desktop.browser_holds();
     desktop.keys(&["ctrl+n"]);
-    desktop.reads("Any OpenID provider");
+    desktop.reads("Add a provider…");
     desktop.keys(&["Return"]);
     desktop.session.wait_for("the browser", || desktop.browsers_opened() == 1);
     desktop.press("Cancel");
@@ -74,7 +74,7 @@ fn another_program_that_opens_larder_s_links_is_named_before_any_browser_opens()
     desktop.start(&[]);
     desktop.wait_for_window();
     desktop.press("Sign in…");
-    desktop.reads("Any OpenID provider");
+    desktop.reads("Add a provider…");
     desktop.keys(&["Return"]);
     desktop.reads("Another program, other.desktop, opens Larder's links");
     assert_eq!(desktop.browsers_opened(), 0);

@@ -17,7 +17,7 @@ fn the_tray_refreshes_signs_in_opens_and_quits_and_the_agent_goes_on() {
 
     desktop.click_tray(&["Sign in…"]);
     desktop.wait_for_window();
-    desktop.reads("Any OpenID provider");
+    desktop.reads("Add a provider…");
     desktop.close_window();
     desktop.click_tray(&["Open Larder"]);
     desktop.wait_for_window();

@@ -71,7 +71,16 @@ impl OidcProvider {
 
     /// What came to its token and revocation endpoints, and how the client proved itself.
     pub fn seen(&self) -> Vec<Value> {
-        let mut answer = agent().get(format!("{}/_seen", self.issuer)).call().expect("an answer");
+        self.list("_seen")
+    }
+
+    /// The authorization requests that were pushed to it (RFC 9126).
+    pub fn pushed(&self) -> Vec<Value> {
+        self.list("_pushed")
+    }
+
+    fn list(&self, name: &str) -> Vec<Value> {
+        let mut answer = agent().get(format!("{}/{name}", self.issuer)).call().expect("an answer");
         serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("a list")
     }
 

@@ -26,6 +26,12 @@ export interface NewProvider {
   secret: string | null;
 }
 
+/** A square of modules, and the dark ones as an SVG's path. */
+export interface Picture {
+  size: number;
+  path: string;
+}
+
 /** What the window asks of the agent. Every command rejects with a `Problem`. */
 export interface Backend {
   house(): Promise<HouseView>;
@@ -51,7 +57,14 @@ export interface Backend {
   copyRedirect(provider: ProviderName): Promise<void>;
   ownRedirect(kind: RedirectKind): Promise<string>;
   copyOwnRedirect(kind: RedirectKind): Promise<void>;
-  saveClient(provider: ProviderName, clientId: string, secret: string | null): Promise<void>;
+  saveClient(
+    provider: ProviderName,
+    clientId: string,
+    server: string | null,
+    secret: string | null,
+  ): Promise<void>;
+  /** The picture of the address at which a device authorization's code is entered. */
+  picture(attempt: AttemptId): Promise<Picture>;
   /** Adds it and begins to sign in; where that cannot begin, nothing is added. */
   addProvider(provider: NewProvider): Promise<[ProviderName, AttemptId]>;
 
@@ -80,7 +93,9 @@ export const tauri: Backend = {
   copyRedirect: (provider) => invoke("copy_redirect", { provider }),
   ownRedirect: (kind) => invoke("own_redirect", { kind }),
   copyOwnRedirect: (kind) => invoke("copy_own_redirect", { kind }),
-  saveClient: (provider, clientId, secret) => invoke("save_client", { provider, clientId, secret }),
+  saveClient: (provider, clientId, server, secret) =>
+    invoke("save_client", { provider, clientId, server, secret }),
+  picture: (attempt) => invoke("picture", { attempt }),
   addProvider: (provider) => invoke("add_provider", { provider }),
 
   refresh: (account) => invoke("refresh", { account }),

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import App from "./App.svelte";
 import { Larder } from "./model/larder.svelte";
 import { TestingBackend } from "./testing/backend";
-import { house, provider, unregistered } from "./testing/houses";
+import { attempt, house, mastodon, provider, unregistered } from "./testing/houses";
 
 let backend: TestingBackend;
 let larder: Larder;
@@ -82,6 +82,53 @@ describe("a provider whose client is not registered yet", () => {
     await fireEvent.click(button(/Google/));
     await fireEvent.keyDown(document.activeElement!, { key: "Escape" });
     expect(heading("Sign in")).toBeTruthy();
+  });
+});
+
+describe("a provider of which everybody has an own server", () => {
+  it("asks for it, and says what could not be verified", async () => {
+    await open(house({ providers: [mastodon(), demo] }));
+    await fireEvent.click(button(/Mastodon/));
+    expect(screen.getByText(/could be found in public documentation/)).toBeTruthy();
+    await type("Your server's address", " https://social.example ");
+    await type("Client ID", "id");
+    await type("Client secret", "s3cret");
+    await fireEvent.click(button("Save and sign in"));
+    await settle();
+    expect(backend.asked[0]).toBe("saveClient mastodon id https://social.example s3cret");
+  });
+});
+
+describe("a sign-in by device code", () => {
+  it("shows the code, the address and the picture, and opens nothing by itself", async () => {
+    const waiting = attempt({
+      provider: "demo",
+      redirect: "device",
+      device: {
+        user_code: "WDJB-MJHT",
+        verification_uri: "https://id.example/device",
+        verification_uri_complete: "https://id.example/device?user_code=WDJB-MJHT",
+      },
+    });
+    await open(house({ providers: [demo], attempts: [waiting] }));
+    larder.go({
+      page: "waiting",
+      followed: {
+        provider: "demo",
+        account: null,
+        attempt: waiting.id,
+        redirect: "device",
+        refused: null,
+        before: new Map(),
+      },
+    });
+    await settle();
+    expect(screen.getByText("WDJB-MJHT")).toBeTruthy();
+    expect(screen.getByText("https://id.example/device")).toBeTruthy();
+    expect(screen.getByRole("img", { name: "QR code of https://id.example/device" })).toBeTruthy();
+    expect(backend.asked).toEqual([]);
+    await fireEvent.click(button("Open here"));
+    expect(backend.asked).toEqual(["openAgain attempt-1"]);
   });
 });
 

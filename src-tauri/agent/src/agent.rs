@@ -7,7 +7,7 @@ use crate::perform::{Hands, Performed, Task, broke_off, keychain_state};
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
-use crate::{discovery, grants, hooks, identity};
+use crate::{device, discovery, grants, hooks, identity};
 use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
@@ -86,6 +86,13 @@ pub enum Message {
         attempt: AttemptId,
         /// Who signed in, with the tokens.
         result: Result<SignedIn, Problem>,
+    },
+    /// A device authorization has ended.
+    DeviceAnswered {
+        /// Of which sign-in.
+        attempt: AttemptId,
+        /// Tokens, or why there are none.
+        answer: Box<device::Answer>,
     },
     /// A sign-in is stored, or not.
     Stored {
@@ -278,6 +285,7 @@ impl Agent {
                 }
             }
             Message::Exchanged { attempt, result } => self.exchanged(attempt, result).await,
+            Message::DeviceAnswered { attempt, answer } => self.device_answered(attempt, *answer).await,
             Message::Stored { attempt, result } => {
                 if let Err(problem) = &result
                     && let Some(state) = keychain_state(problem)

@@ -1,7 +1,8 @@
 //! The catalogue: providers that Larder knows, compiled in as data.
 
 use crate::providers::Written;
-use larder_core::view::ProviderHelp;
+use larder_core::names::Scope;
+use larder_core::view::{ProviderHelp, ScopeHelp, ServerHelp, Usable};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,13 +12,29 @@ const CATALOGUE: &str = include_str!("catalogue.toml");
 /// A provider that Larder knows.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Entry {
-    /// Where a client is registered.
+    /// What a person has to bring.
+    usable: Usable,
+    /// Whether the facts were found in public documentation.
+    verified: bool,
+    /// Where a client is registered; may hold `{server}`.
     register: String,
     /// How many sentences say what to do there.
     steps: u8,
     /// A refresh token of a project that is not published ends after so many days.
     #[serde(default)]
     testing_days: Option<i64>,
+    /// What a person's server looks like, where every person has one: it stands for `{server}` in the addresses.
+    #[serde(default)]
+    server_example: Option<String>,
+    /// Scopes that people want beside those that are asked for.
+    #[serde(default)]
+    known_scopes: Vec<Scope>,
+    /// How long a refresh token lives.
+    #[serde(default)]
+    pub refresh_token_lifetime_days: Option<u32>,
+    /// How its token responses are unlike RFC 6749's; `token_response.rs` reads all of these from anybody.
+    #[serde(default)]
+    pub token_response: Vec<Quirk>,
     /// What a person would otherwise write down.
     #[serde(flatten)]
     fields: toml::Table,
@@ -28,15 +45,80 @@ pub struct Entry {
     name: String,
 }
 
+/// How a token response may be unlike what RFC 6749 section 5.1 says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quirk {
+    /// A form, where JSON is not asked for.
+    FormEncoded,
+    /// An error with status 200.
+    #[serde(rename = "errors-in-200")]
+    ErrorsIn200,
+    /// The person's token inside `authed_user`.
+    SlackUser,
+    /// `expires_in` as a string.
+    ExpiresAsString,
+    /// Access tokens never end.
+    NoExpiry,
+}
+
+/// Scopes of OpenID Connect Core, whose meaning is the same everywhere.
+const STANDARD: &[&str] = &["openid", "profile", "email", "offline_access"];
+
 impl Entry {
     /// How to register a client, with the redirect that is written down there.
-    pub fn help(&self, redirect: Option<&str>) -> ProviderHelp {
+    pub fn help(&self, redirect: Option<&str>, server: Option<&str>) -> ProviderHelp {
+        let message = |part: &str| format!("catalogue.{}.{part}", self.name);
+        let scopes = self.written.scopes.iter().flatten().chain(&self.known_scopes);
         ProviderHelp {
-            register: self.register.clone(),
+            register: with_server(&self.register, server.unwrap_or("example.com")),
             redirect: redirect.map(str::to_owned),
-            steps: (1..=self.steps).map(|step| format!("catalogue.{}.step-{step}", self.name)).collect(),
+            steps: (1..=self.steps).map(|step| message(&format!("step-{step}"))).collect(),
+            usable: self.usable,
+            why: message("usable"),
+            verified: self.verified,
+            server: self.server_example.as_ref().map(|example| ServerHelp {
+                label: message("server"),
+                example: example.clone(),
+                value: server.map(str::to_owned),
+            }),
+            scopes: scopes
+                .map(|scope| ScopeHelp {
+                    scope: scope.clone(),
+                    meaning: match scope.as_str() {
+                        known if STANDARD.contains(&known) => format!("scope.{known}"),
+                        other => message(&format!("scope.{other}")),
+                    },
+                })
+                .collect(),
         }
     }
+
+    /// Whether its addresses depend on whose server it is.
+    pub fn needs_server(&self) -> bool {
+        self.server_example.is_some()
+    }
+
+    /// What it says, for this server.
+    pub fn written_for(&self, server: &str) -> Written {
+        let mut written = self.written.clone();
+        for address in [
+            &mut written.issuer,
+            &mut written.authorization_endpoint,
+            &mut written.token_endpoint,
+            &mut written.revocation_endpoint,
+            &mut written.userinfo_endpoint,
+            &mut written.device_authorization_endpoint,
+        ] {
+            *address = address.take().map(|address| with_server(&address, server));
+        }
+        written
+    }
+}
+
+/// An address with this server in it: a whole URL, or a part of one.
+fn with_server(address: &str, server: &str) -> String {
+    address.replace("{server}", server.trim().trim_end_matches('/'))
 }
 
 fn all() -> &'static BTreeMap<String, Entry> {

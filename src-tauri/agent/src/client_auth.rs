@@ -36,8 +36,10 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// Appends its parts to a form.
-    pub fn append(&self, form: &mut url::form_urlencoded::Serializer<'_, String>) {
+    /// A form with these fields, and what proves the client.
+    pub fn form<T: AsRef<str>>(&self, fields: &[(T, T)]) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
         if self.basic.is_none() {
             // A public client names itself too (RFC 6749 section 3.2.1).
             form.append_pair("client_id", &self.client_id);
@@ -45,11 +47,7 @@ impl Authentication {
         for (name, value) in &self.fields {
             form.append_pair(name, value.expose_secret());
         }
-    }
-
-    /// What goes into a form beside `client_id`.
-    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &SecretString)> {
-        self.fields.iter().map(|(name, value)| (*name, value))
+        form.finish()
     }
 
     /// User name and password for HTTP Basic, as [`crate::http::Http::post_form`] takes them.
@@ -58,40 +56,79 @@ impl Authentication {
     }
 }
 
-/// Authenticates one request, at the token endpoint or another one of the same server. Each request needs one of its
-/// own: a server takes an assertion once.
+/// A client that proves itself, once for each request: a server takes an assertion once.
+pub struct Authenticator<'a> {
+    endpoints: &'a Endpoints,
+    secret: Option<&'a SecretString>,
+    key: Option<ClientKey>,
+    provider: &'a str,
+}
+
+impl<'a> Authenticator<'a> {
+    /// A client with what is kept for it.
+    ///
+    /// # Errors
+    /// [`Problem::BadClientKey`] where the method needs a private key, and what is kept is none, or the other way round;
+    /// [`Problem::SecretNeeded`] where nothing is kept.
+    pub fn new(endpoints: &'a Endpoints, secret: Option<&'a SecretString>, provider: &'a str) -> Result<Self, Problem> {
+        let bad = |detail: &str| Problem::BadClientKey { provider: provider.to_owned(), detail: detail.to_owned() };
+        let key = match (endpoints.token_endpoint_auth_method == PRIVATE_KEY_JWT, secret) {
+            (true, Some(secret)) => Some(ClientKey::parse(secret).map_err(bad)?),
+            (true, None) => return Err(Problem::SecretNeeded { provider: provider.to_owned() }),
+            // An account keeps the method that it was signed in with, whatever is kept for its client since.
+            (false, Some(secret)) if ClientKey::parse(secret).is_ok() => {
+                return Err(bad("this account was signed in with a secret, and a key is never sent; sign in again"));
+            }
+            (false, _) => None,
+        };
+        Ok(Self { endpoints, secret, key, provider })
+    }
+
+    /// What proves it in one request.
+    ///
+    /// # Errors
+    /// [`Problem::BadClientKey`].
+    pub fn prove(&self, now: WallTime) -> Result<Authentication, Problem> {
+        let mut proof = Authentication { client_id: self.endpoints.client_id.clone(), fields: Vec::new(), basic: None };
+        match (self.assertion(now)?, self.secret) {
+            (Some(fields), _) => proof.fields.extend(fields),
+            (None, Some(secret)) if self.endpoints.token_endpoint_auth_method == "client_secret_basic" => {
+                proof.basic = Some(secret.clone());
+            }
+            // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
+            (None, Some(secret)) => proof.fields.push(("client_secret", secret.clone())),
+            (None, None) => {}
+        }
+        Ok(proof)
+    }
+
+    /// A new assertion, as the two fields of a form, where the client proves itself with one.
+    ///
+    /// # Errors
+    /// [`Problem::BadClientKey`].
+    pub fn assertion(&self, now: WallTime) -> Result<Option<[(&'static str, SecretString); 2]>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let assertion = key.assertion(self.endpoints, now);
+        let assertion = assertion.map_err(|detail| Problem::BadClientKey {
+            provider: self.provider.to_owned(),
+            detail: detail.to_owned(),
+        })?;
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        Ok(Some([("client_assertion_type", kind.into()), ("client_assertion", assertion)]))
+    }
+}
+
+/// Authenticates one request to an endpoint of this server, whichever it is.
 ///
 /// # Errors
-/// [`Problem::BadClientKey`] where the method needs a private key, and what is kept is none;
-/// [`Problem::SecretNeeded`] where nothing is kept.
+/// As [`Authenticator::new`].
 pub fn authenticate(
     endpoints: &Endpoints,
     secret: Option<&SecretString>,
     provider: &str,
     now: WallTime,
 ) -> Result<Authentication, Problem> {
-    let mut proof = Authentication { client_id: endpoints.client_id.clone(), fields: Vec::new(), basic: None };
-    match (endpoints.token_endpoint_auth_method.as_str(), secret) {
-        (PRIVATE_KEY_JWT, Some(secret)) => {
-            let assertion = ClientKey::parse(secret)
-                .and_then(|key| key.assertion(endpoints, now))
-                .map_err(|detail| Problem::BadClientKey { provider: provider.to_owned(), detail: detail.to_owned() })?;
-            let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-            proof.fields.push(("client_assertion_type", kind.into()));
-            proof.fields.push(("client_assertion", assertion));
-        }
-        (PRIVATE_KEY_JWT, None) => return Err(Problem::SecretNeeded { provider: provider.to_owned() }),
-        // An account keeps the method that it was signed in with, whatever is kept for its client since.
-        (_, Some(secret)) if ClientKey::parse(secret).is_ok() => {
-            let detail = "this account was signed in with a secret, and a key is never sent; sign in again";
-            return Err(Problem::BadClientKey { provider: provider.to_owned(), detail: detail.to_owned() });
-        }
-        ("client_secret_basic", Some(secret)) => proof.basic = Some(secret.clone()),
-        // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
-        (_, Some(secret)) => proof.fields.push(("client_secret", secret.clone())),
-        (_, None) => {}
-    }
-    Ok(proof)
+    Authenticator::new(endpoints, secret, provider)?.prove(now)
 }
 
 /// Looks at what is to be kept for a client: a private key where it proves itself with one, and else none, for a
@@ -322,9 +359,7 @@ mod tests {
     }
 
     fn form(authentication: &Authentication) -> Vec<(String, String)> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        authentication.append(&mut form);
-        url::form_urlencoded::parse(form.finish().as_bytes()).into_owned().collect()
+        url::form_urlencoded::parse(authentication.form::<&str>(&[]).as_bytes()).into_owned().collect()
     }
 
     #[test]

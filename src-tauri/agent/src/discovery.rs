@@ -9,17 +9,37 @@ use url::Url;
 
 /// The metadata that is used. What a server leaves out is optional here too.
 #[derive(Clone, Debug, Deserialize)]
-struct Metadata {
-    issuer: String,
-    authorization_endpoint: Option<String>,
-    token_endpoint: Option<String>,
-    revocation_endpoint: Option<String>,
-    userinfo_endpoint: Option<String>,
-    jwks_uri: Option<String>,
-    code_challenge_methods_supported: Option<Vec<String>>,
-    dpop_signing_alg_values_supported: Option<Vec<String>>,
+pub struct Metadata {
+    /// Must be the one that was asked, character by character.
+    pub issuer: String,
+    /// RFC 6749 section 3.1.
+    pub authorization_endpoint: Option<String>,
+    /// RFC 6749 section 3.2.
+    pub token_endpoint: Option<String>,
+    /// RFC 7009.
+    pub revocation_endpoint: Option<String>,
+    /// OpenID Connect Core 5.3.
+    pub userinfo_endpoint: Option<String>,
+    /// RFC 8628.
+    pub device_authorization_endpoint: Option<String>,
+    /// RFC 9126.
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// RFC 9126 section 5.
     #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
+    pub require_pushed_authorization_requests: bool,
+    /// RFC 7517.
+    pub jwks_uri: Option<String>,
+    /// RFC 7636.
+    pub code_challenge_methods_supported: Option<Vec<String>>,
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: Option<Vec<String>>,
+    /// RFC 8414 section 2.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// RFC 8414 section 2.
+    pub scopes_supported: Option<Vec<String>>,
+    /// RFC 9207.
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
 }
 
 /// A provider's endpoints, checked.
@@ -35,6 +55,12 @@ pub struct Server {
     pub revocation_endpoint: Option<Url>,
     /// OpenID Connect Core 5.3.
     pub userinfo_endpoint: Option<Url>,
+    /// RFC 8628.
+    pub device_authorization_endpoint: Option<Url>,
+    /// RFC 9126.
+    pub pushed_authorization_request_endpoint: Option<Url>,
+    /// RFC 9126 section 5: nothing but a pushed request is taken.
+    pub pushed_required: bool,
     /// RFC 7517; where it is known, ID tokens are checked.
     pub jwks_uri: Option<Url>,
     /// RFC 9207: the redirect must name the issuer.
@@ -48,30 +74,36 @@ pub struct Server {
 /// # Errors
 /// [`Problem::NotAnIssuer`], [`Problem::IssuerMismatch`], [`Problem::Unreachable`], [`Problem::BadProvider`].
 pub async fn discover(http: &Http, name: &ProviderName, provider: &Provider) -> Result<Server, Problem> {
-    let name = name.as_str();
     let metadata = match &provider.issuer {
-        Some(issuer) => Some(fetch(http, name, issuer).await?),
+        Some(issuer) => Some(metadata(http, name.as_str(), issuer).await?),
         None => None,
     };
-    let found = metadata.as_ref();
+    server(name.as_str(), provider, metadata.as_ref())
+}
+
+/// What a provider offers, by its metadata and what its person wrote down.
+///
+/// # Errors
+/// [`Problem::BadProvider`], [`Problem::NotLoopback`].
+pub fn server(name: &str, provider: &Provider, found: Option<&Metadata>) -> Result<Server, Problem> {
     // What the person wrote down wins over what was found.
-    let pick = |field: &str, by_hand: &Option<String>, found: Option<&String>| {
-        by_hand.as_ref().or(found).map(|text| endpoint(name, field, text)).transpose()
+    let pick = |field: &str,
+                by_hand: &Option<String>,
+                found: fn(&Metadata) -> &Option<String>,
+                metadata: Option<&Metadata>| {
+        let text = by_hand.as_ref().or(metadata.and_then(|metadata| found(metadata).as_ref()));
+        text.map(|text| endpoint(name, field, text)).transpose()
     };
-    let missing = |field: &str| Problem::BadProvider {
-        provider: name.to_owned(),
-        field: field.to_owned(),
-        detail: "neither the metadata nor providers.toml names it".to_owned(),
+    let needed = |field: &str, url: Option<Url>| {
+        url.ok_or_else(|| Problem::BadProvider {
+            provider: name.to_owned(),
+            field: field.to_owned(),
+            detail: "neither the metadata nor providers.toml names it".to_owned(),
+        })
     };
-    let authorization_endpoint = pick(
-        "authorization_endpoint",
-        &provider.authorization_endpoint,
-        found.and_then(|found| found.authorization_endpoint.as_ref()),
-    )?
-    .ok_or_else(|| missing("authorization_endpoint"))?;
-    let token_endpoint =
-        pick("token_endpoint", &provider.token_endpoint, found.and_then(|found| found.token_endpoint.as_ref()))?
-            .ok_or_else(|| missing("token_endpoint"))?;
+    let authorization_endpoint =
+        pick("authorization_endpoint", &provider.authorization_endpoint, |m| &m.authorization_endpoint, found)?;
+    let token_endpoint = pick("token_endpoint", &provider.token_endpoint, |m| &m.token_endpoint, found)?;
     let methods = found.and_then(|found| found.code_challenge_methods_supported.as_ref());
     // Silence means nothing; S256 is sent anyway. Only "plain" would be a downgrade (RFC 7636 section 7.2).
     if methods.is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
@@ -92,25 +124,39 @@ pub async fn discover(http: &Http, name: &ProviderName, provider: &Provider) -> 
     }
     Ok(Server {
         issuer: provider.authority(),
+        authorization_endpoint: needed("authorization_endpoint", authorization_endpoint)?,
+        token_endpoint: needed("token_endpoint", token_endpoint)?,
         revocation_endpoint: pick(
             "revocation_endpoint",
             &provider.revocation_endpoint,
-            found.and_then(|found| found.revocation_endpoint.as_ref()),
+            |m| &m.revocation_endpoint,
+            found,
         )?,
-        userinfo_endpoint: pick(
-            "userinfo_endpoint",
-            &provider.userinfo_endpoint,
-            found.and_then(|found| found.userinfo_endpoint.as_ref()),
+        userinfo_endpoint: pick("userinfo_endpoint", &provider.userinfo_endpoint, |m| &m.userinfo_endpoint, found)?,
+        device_authorization_endpoint: pick(
+            "device_authorization_endpoint",
+            &provider.device_authorization_endpoint,
+            |m| &m.device_authorization_endpoint,
+            found,
         )?,
-        jwks_uri: pick("jwks_uri", &None, found.and_then(|found| found.jwks_uri.as_ref()))?,
+        pushed_authorization_request_endpoint: pick(
+            "pushed_authorization_request_endpoint",
+            &None,
+            |m| &m.pushed_authorization_request_endpoint,
+            found,
+        )?,
+        pushed_required: found.is_some_and(|found| found.require_pushed_authorization_requests),
+        jwks_uri: pick("jwks_uri", &None, |m| &m.jwks_uri, found)?,
         iss_required: found.is_some_and(|found| found.authorization_response_iss_parameter_supported),
         discovered: found.is_some(),
-        authorization_endpoint,
-        token_endpoint,
     })
 }
 
-async fn fetch(http: &Http, name: &str, issuer: &str) -> Result<Metadata, Problem> {
+/// An issuer's metadata.
+///
+/// # Errors
+/// [`Problem::NotAnIssuer`], [`Problem::IssuerMismatch`], [`Problem::Unreachable`].
+pub async fn metadata(http: &Http, name: &str, issuer: &str) -> Result<Metadata, Problem> {
     let base = endpoint(name, "issuer", issuer)?;
     let not_an_issuer = |detail: String| Problem::NotAnIssuer { issuer: issuer.to_owned(), detail };
     let mut status = 0;

@@ -1,15 +1,18 @@
 //! HTTP as the token endpoint's client needs it: bounded, no redirects followed, no body in an error.
 
+use crate::client_auth::Authenticator;
 use crate::clock::Clock;
-use crate::dpop::{Complaint, DpopKey, Nonces};
+use crate::dpop::{Again, Complaint, DpopKey, Nonces};
 use crate::settings::Settings;
+use crate::token_endpoint::Client;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
+use secrecy::ExposeSecret;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
 
@@ -149,7 +152,7 @@ impl Http {
         if let Some((client, secret)) = credentials {
             // RFC 6749 section 2.3.1: both are form-encoded before they go into the header.
             let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            request = request.basic_auth(encode(client), Some(encode(secrecy::ExposeSecret::expose_secret(secret))));
+            request = request.basic_auth(encode(client), Some(encode(secret.expose_secret())));
         }
         self.send(request, url).await
     }
@@ -176,22 +179,50 @@ impl Http {
 }
 
 /// One request in the shape that `oauth2` asks for; it remembers what `oauth2` does not pass on.
+///
+/// Whatever `oauth2` sends goes out with an assertion of its own where the client proves itself with one, and with a
+/// proof of the tokens' key where there is one. It goes out again where a server wants another proof (RFC 9449 section 8).
 pub struct Call<'a> {
     http: &'a Http,
-    /// The key to prove, and the time for it.
-    proof: Option<(&'a DpopKey, &'a dyn Clock)>,
+    clock: &'a dyn Clock,
+    client: Authenticator<'a>,
+    key: Mutex<Option<DpopKey>>,
     seen: Seen,
 }
 
 impl<'a> Call<'a> {
-    /// A request through this client, with a proof of this key if there is one.
-    pub fn new(http: &'a Http, key: Option<&'a DpopKey>, clock: &'a dyn Clock) -> Self {
-        Self { http, proof: key.map(|key| (key, clock)), seen: Seen::default() }
+    /// A request through this HTTP client, as this client.
+    ///
+    /// # Errors
+    /// As [`Authenticator::new`].
+    pub fn new(http: &'a Http, clock: &'a dyn Clock, asks: Client<'a>) -> Result<Self, Problem> {
+        let client = Authenticator::new(asks.endpoints, asks.secret, asks.provider)?;
+        Ok(Self { http, clock, client, key: Mutex::new(asks.dpop.cloned()), seen: Seen::default() })
     }
 
     /// What the answer said beside its body.
     pub fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// The key that was proved: the one it was given, or one that the server made it draw.
+    pub fn key(&self) -> Option<DpopKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A form with a new assertion, and a proof for it.
+    fn proven(&self, form: &[u8], method: &str, url: &Url) -> Result<(Vec<u8>, Option<OnWire>), Problem> {
+        let now = self.clock.now().wall;
+        let mut form = form.to_vec();
+        if let Some(fields) = self.client.assertion(now)? {
+            let mut more = url::form_urlencoded::Serializer::new(String::new());
+            more.extend_pairs(fields.iter().map(|(name, value)| (name, value.expose_secret())));
+            form.push(b'&');
+            form.extend_from_slice(more.finish().as_bytes());
+        }
+        let nonce = self.http.nonces.of(url);
+        let prove = |key: DpopKey| key.prove(method, url, now, nonce.as_deref(), None);
+        Ok((form, self.key().map(prove).transpose()?))
     }
 }
 
@@ -200,45 +231,46 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Call<'_> {
     type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send + 'c>>;
 
     fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
-        let (http, seen) = (self.http, &self.seen);
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (parts, form) = request.into_parts();
             let url = Url::parse(&parts.uri.to_string()).map_err(|_| NoAnswer { host: String::new(), sent: false })?;
-            let method = parts.method.as_str().to_owned();
-            let mut request = http.for_host(&url).request(parts.method, url.clone()).headers(parts.headers).body(body);
-            if let Some((key, clock)) = self.proof {
-                let nonce = http.nonces.of(&url);
-                let proof = key.prove(&method, &url, clock.now().wall, nonce.as_deref(), None);
-                request =
-                    request.header("dpop", proof.map_err(|_| NoAnswer { host: host(&url), sent: false })?.expose());
+            let unsent = |_| NoAnswer { host: host(&url), sent: false };
+            let mut again = Again::default();
+            loop {
+                let (form, proof) = self.proven(&form, parts.method.as_str(), &url).map_err(unsent)?;
+                let client = self.http.for_host(&url);
+                let mut request = client.request(parts.method.clone(), url.clone()).headers(parts.headers.clone());
+                if let Some(proof) = proof {
+                    request = request.header("dpop", proof.expose());
+                }
+                let response = self.http.send(request.body(form), &url).await?;
+                self.http.nonces.learn(&url, &response.headers);
+                let complaint = Complaint::of(&response);
+                if again
+                    .after(complaint, &mut self.key.lock().unwrap_or_else(PoisonError::into_inner))
+                    .map_err(unsent)?
+                {
+                    continue;
+                }
+                self.seen.note(&response);
+                return Ok(crate::token_response::straighten(response));
             }
-            let response = http.send(request, &url).await?;
-            http.nonces.learn(&url, &response.headers);
-            seen.note(&response);
-            Ok(crate::token_response::straighten(response))
         })
     }
 }
 
 /// What an answer said beside its body.
 #[derive(Debug, Default)]
-pub struct Seen(std::sync::Mutex<(u16, Option<Duration>, Option<Complaint>)>);
+pub struct Seen(Mutex<(u16, Option<Duration>)>);
 
 impl Seen {
     fn note(&self, response: &Response) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            (response.status, response.retry_after, Complaint::of(response));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (response.status, response.retry_after);
     }
 
     /// The status, 0 where there was no answer, and what `Retry-After` said.
     pub fn last(&self) -> (u16, Option<Duration>) {
-        let (status, retry_after, _) = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (status, retry_after)
-    }
-
-    /// What the server had against the request's proof.
-    pub fn complaint(&self) -> Option<Complaint> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).2
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

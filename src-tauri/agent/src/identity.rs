@@ -50,7 +50,7 @@ pub async fn find(
     endpoints: &Endpoints,
     provider: &str,
     tokens: &Tokens,
-    nonce: &str,
+    nonce: Option<&str>,
 ) -> Result<Who, Problem> {
     let from_token = match (&tokens.id_token, &endpoints.jwks_uri) {
         (Some(_), Some(jwks_uri)) => {
@@ -89,7 +89,7 @@ async fn from_id_token(
     endpoints: &Endpoints,
     provider: &str,
     tokens: &Tokens,
-    nonce: &str,
+    nonce: Option<&str>,
     jwks_uri: &str,
 ) -> Result<Who, Problem> {
     let rejected = |detail: &str| Problem::IdTokenRejected { provider: provider.to_owned(), detail: detail.to_owned() };
@@ -109,7 +109,13 @@ async fn from_id_token(
         });
     let text = tokens.id_token.as_ref().map_or("", |token| token.expose_secret());
     let token = CoreIdToken::from_str(text).map_err(|_| rejected("it is no JWT"))?;
-    let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned())).map_err(|error| rejected(reason(&error)))?;
+    // Where none was sent (a device authorization), one that comes is not looked at.
+    let check = |claimed: Option<&Nonce>| match (nonce, claimed) {
+        (None, _) => Ok(()),
+        (Some(sent), Some(claimed)) if claimed.secret() == sent => Ok(()),
+        (Some(_), _) => Err("it is not the answer to this sign-in".to_owned()),
+    };
+    let claims = token.claims(&verifier, check).map_err(|error| rejected(reason(&error)))?;
     Ok(Who {
         subject: claims.subject().to_string(),
         name: claims.name().and_then(|name| name.get(None)).map(|name| plain(name)),

@@ -18,6 +18,9 @@ pub struct Written {
     /// The catalogue's entry that this is one of, where the name alone does not say so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<String>,
+    /// Whose server, or tenant, where the catalogue's entry is for anybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// For people; the provider's name where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -36,12 +39,18 @@ pub struct Written {
     /// Instead of discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub userinfo_endpoint: Option<String>,
+    /// Instead of discovery (RFC 8628).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_authorization_endpoint: Option<String>,
     /// The client's id, from where it was registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// What is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<Scope>>,
+    /// Between two scopes; a space where it is left out, as RFC 6749 section 3.3 says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope_separator: Option<String>,
     /// Redirects, in the order in which they are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirects: Option<Vec<WrittenRedirect>>,
@@ -54,6 +63,57 @@ pub struct Written {
     /// Added to the authorization request, such as `prompt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_params: Option<BTreeMap<String, String>>,
+    /// Where userinfo says who it is, if it is not OpenID's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userinfo: Option<Claims>,
+    /// `POST`, where userinfo is not a GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userinfo_method: Option<UserinfoMethod>,
+    /// Headers that userinfo demands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userinfo_headers: Option<BTreeMap<String, String>>,
+    /// Whether a refresh ends the access token before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_ends_access_token: Option<bool>,
+}
+
+/// Where in a provider's own userinfo the claims are, as JSON pointers (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// What never changes about somebody.
+    pub subject: String,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The address of a picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+}
+
+/// How userinfo is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum UserinfoMethod {
+    /// As OpenID Connect Core 5.3.1 has it.
+    #[default]
+    Get,
+    /// With an empty body.
+    Post,
+}
+
+/// How a provider's userinfo is asked for and read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Userinfo {
+    /// Where the claims are; where OpenID Connect has them if nothing is said.
+    pub claims: Option<Claims>,
+    /// How it is asked for.
+    pub method: UserinfoMethod,
+    /// Headers that it demands.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A redirect as it is written down: a kind, or a kind with its address.
@@ -76,8 +136,20 @@ pub enum WrittenRedirect {
 pub struct Redirect {
     /// How it comes back.
     pub kind: RedirectKind,
-    /// The address that is registered at the provider.
-    pub uri: Url,
+    /// The address that is registered at the provider; none for a device authorization, where nothing comes back.
+    pub uri: Option<Url>,
+}
+
+impl Redirect {
+    /// Whether the address has to be written down at the provider to the letter.
+    fn registered(&self) -> bool {
+        match self.kind {
+            RedirectKind::DeepLink | RedirectKind::Paste => true,
+            // RFC 8252 section 7.3: any port.
+            RedirectKind::Loopback => self.uri.as_ref().is_some_and(|uri| uri.port().is_some()),
+            RedirectKind::Device => false,
+        }
+    }
 }
 
 /// How the client authenticates at the token endpoint (RFC 7591 section 2).
@@ -124,10 +196,14 @@ pub struct Provider {
     pub revocation_endpoint: Option<String>,
     /// Instead of discovery, or over it.
     pub userinfo_endpoint: Option<String>,
+    /// Instead of discovery, or over it.
+    pub device_authorization_endpoint: Option<String>,
     /// The client's id; empty while nobody has registered one.
     pub client_id: String,
     /// What is asked for.
     pub scopes: Vec<Scope>,
+    /// Between two scopes.
+    pub scope_separator: String,
     /// Redirects, in the order in which they are tried.
     pub redirects: Vec<Redirect>,
     /// How the client authenticates.
@@ -136,6 +212,10 @@ pub struct Provider {
     pub dpop_bound: bool,
     /// Added to the authorization request.
     pub authorization_params: BTreeMap<String, String>,
+    /// How userinfo is asked for and read.
+    pub userinfo: Userinfo,
+    /// Whether a refresh ends the access token before it.
+    pub refresh_ends_access_token: bool,
     /// How to register a client, from the catalogue.
     pub help: Option<ProviderHelp>,
 }
@@ -174,13 +254,18 @@ impl Provider {
             let known = catalogue::names().join(", ");
             return Err(bad(name, "catalogue", &format!("there is no such entry; there are {known}")));
         }
-        let from = entry.map(|entry| entry.written.clone()).unwrap_or_default();
+        // Where the server is still to be named, there are no addresses yet.
+        let from = match (entry, &written.server) {
+            (Some(entry), Some(server)) if entry.needs_server() => entry.written_for(server),
+            (_, Some(_)) => {
+                return Err(bad(name, "server", "this provider has one server for everybody; leave it out"));
+            }
+            (entry, None) => entry.map(|entry| entry.written.clone()).unwrap_or_default(),
+        };
         let redirects = written.redirects.clone().or(from.redirects);
         let redirects = redirects.unwrap_or_else(|| vec![WrittenRedirect::Kind(RedirectKind::DeepLink)]);
         let redirects: Vec<_> = redirects.into_iter().map(|redirect| redirect.check(name)).collect::<Result<_, _>>()?;
-        // The first one that has to be written down at the provider to the letter.
-        let redirect =
-            redirects.iter().find(|redirect| redirect.kind != RedirectKind::Loopback || redirect.uri.port().is_some());
+        let redirect = redirects.iter().find(|redirect| redirect.registered());
         let provider = Self {
             title: written.title.clone().or(from.title).unwrap_or_else(|| name.to_owned()),
             issuer: written.issuer.clone().or(from.issuer),
@@ -188,8 +273,13 @@ impl Provider {
             token_endpoint: written.token_endpoint.clone().or(from.token_endpoint),
             revocation_endpoint: written.revocation_endpoint.clone().or(from.revocation_endpoint),
             userinfo_endpoint: written.userinfo_endpoint.clone().or(from.userinfo_endpoint),
+            device_authorization_endpoint: written
+                .device_authorization_endpoint
+                .clone()
+                .or(from.device_authorization_endpoint),
             client_id: written.client_id.clone().unwrap_or_default(),
             scopes: written.scopes.clone().or(from.scopes).unwrap_or_default(),
+            scope_separator: written.scope_separator.clone().or(from.scope_separator).unwrap_or_else(|| " ".to_owned()),
             auth_method: written.token_endpoint_auth_method.or(from.token_endpoint_auth_method).unwrap_or_default(),
             dpop_bound: written.dpop_bound_access_tokens.or(from.dpop_bound_access_tokens).unwrap_or_default(),
             authorization_params: written
@@ -197,7 +287,19 @@ impl Provider {
                 .clone()
                 .or(from.authorization_params)
                 .unwrap_or_default(),
-            help: entry.map(|entry| entry.help(redirect.map(|redirect| redirect.uri.as_str()))),
+            userinfo: Userinfo {
+                claims: written.userinfo.clone().or(from.userinfo),
+                method: written.userinfo_method.or(from.userinfo_method).unwrap_or_default(),
+                headers: written.userinfo_headers.clone().or(from.userinfo_headers).unwrap_or_default(),
+            },
+            refresh_ends_access_token: written
+                .refresh_ends_access_token
+                .or(from.refresh_ends_access_token)
+                .unwrap_or_default(),
+            help: entry.map(|entry| {
+                let redirect = redirect.and_then(|redirect| redirect.uri.as_ref()).map(Url::as_str);
+                entry.help(redirect, written.server.as_deref())
+            }),
             redirects,
             written,
         };
@@ -220,12 +322,16 @@ impl Provider {
         if self.client_id.trim().is_empty() && self.help.is_none() {
             return Err(bad(name, "client_id", "it is empty; write the client ID from where you registered Larder"));
         }
+        if self.lacks_server() {
+            return Ok(());
+        }
         let fields = [
             ("issuer", &self.issuer),
             ("authorization_endpoint", &self.authorization_endpoint),
             ("token_endpoint", &self.token_endpoint),
             ("revocation_endpoint", &self.revocation_endpoint),
             ("userinfo_endpoint", &self.userinfo_endpoint),
+            ("device_authorization_endpoint", &self.device_authorization_endpoint),
         ];
         for (field, text) in fields {
             if let Some(text) = text {
@@ -250,6 +356,16 @@ impl Provider {
         Ok(())
     }
 
+    /// The `scope` parameter (RFC 6749 section 3.3).
+    pub fn scope_parameter(&self) -> String {
+        self.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(&self.scope_separator)
+    }
+
+    /// Whether it is still to be said whose server it is.
+    pub fn lacks_server(&self) -> bool {
+        self.help.as_ref().and_then(|help| help.server.as_ref()).is_some_and(|server| server.value.is_none())
+    }
+
     /// The issuer, or where the authorization endpoint lies: what a secret and an account belong to.
     pub fn authority(&self) -> String {
         let by_hand = self.authorization_endpoint.as_deref().and_then(|text| Url::parse(text).ok());
@@ -267,12 +383,12 @@ impl Provider {
         ProviderView {
             name: name.clone(),
             title: self.title.clone(),
-            issuer: self.authority(),
+            issuer: if self.lacks_server() { String::new() } else { self.authority() },
             client_id: self.client_id.clone(),
             scopes: self.scopes.clone(),
             redirects: self.redirects.iter().map(|redirect| redirect.kind).collect(),
             demo,
-            ready: !self.client_id.is_empty() && secret != SecretState::Missing,
+            ready: !self.client_id.is_empty() && secret != SecretState::Missing && !self.lacks_server(),
             secret,
             help: self.help.clone(),
         }
@@ -291,6 +407,10 @@ impl WrittenRedirect {
         };
         let parse = |text: &str| Url::parse(text).map_err(|_| bad(name, "redirects", "its uri is not a URL"));
         let uri = match (kind, uri) {
+            (RedirectKind::Device, None) => return Ok(Redirect { kind, uri: None }),
+            (RedirectKind::Device, Some(_)) => {
+                return Err(bad(name, "redirects", "a device authorization has no address: write \"device\" alone"));
+            }
             (RedirectKind::DeepLink, None) => parse(REDIRECT_URI)?,
             (RedirectKind::DeepLink, Some(_)) => {
                 return Err(bad(name, "redirects", &format!("the deep link is {REDIRECT_URI}, and no other")));
@@ -316,7 +436,7 @@ impl WrittenRedirect {
                 ));
             }
         };
-        Ok(Redirect { kind, uri })
+        Ok(Redirect { kind, uri: Some(uri) })
     }
 }
 
@@ -422,6 +542,7 @@ pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use larder_core::view::Usable;
 
     fn problem(text: &str) -> Problem {
         let folder = tempfile::tempdir().unwrap();
@@ -476,17 +597,90 @@ mod tests {
     }
 
     #[test]
-    fn the_catalogue_is_sorted_and_every_entry_has_its_words_and_https() {
-        let names = catalogue::names();
-        assert!(names.is_sorted());
-        for name in names {
-            let provider = Provider::resolve(name, Written::default()).unwrap();
-            let help = provider.help.unwrap();
-            assert!(help.register.starts_with("https://"), "{name}");
-            for step in &help.steps {
-                assert_ne!(&larder_core::words::message(step, &serde_json::Map::new()), step, "{name}");
+    fn every_entry_of_the_catalogue_can_be_used_and_has_its_words() {
+        let words = |key: &str, name: &str| {
+            let text = larder_core::words::message(key, &serde_json::Map::new());
+            assert!(text != key && !text.trim().is_empty(), "{name}: {key}");
+        };
+        for name in catalogue::names() {
+            let as_it_is = Provider::resolve(name, Written::default()).unwrap();
+            let server = as_it_is.help.as_ref().unwrap().server.as_ref().map(|server| server.example.clone());
+            assert_eq!(as_it_is.lacks_server(), server.is_some(), "{name}");
+            let written = Written { server, client_id: Some("id".to_owned()), ..Written::default() };
+            let provider = Provider::resolve(name, written).unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
+            let help = provider.help.as_ref().unwrap();
+            words(&help.why, name);
+            help.steps.iter().for_each(|step| words(step, name));
+            help.server.iter().for_each(|server| words(&server.label, name));
+            help.scopes
+                .iter()
+                .filter(|scope| scope.meaning.starts_with("catalogue."))
+                .for_each(|scope| words(&scope.meaning, name));
+            let addresses = [
+                &provider.issuer,
+                &provider.authorization_endpoint,
+                &provider.token_endpoint,
+                &provider.revocation_endpoint,
+                &provider.userinfo_endpoint,
+                &provider.device_authorization_endpoint,
+            ];
+            for address in addresses.into_iter().flatten().chain([&help.register]) {
+                assert!(address.starts_with("https://") && !address.contains('{'), "{name}: {address}");
             }
+            // Who it is has to be told by somebody.
+            let told = provider.issuer.is_some() || provider.userinfo_endpoint.is_some() || !help.verified;
+            assert!(told || name == "linear", "{name}");
+            assert_eq!(provider.auth_method == AuthMethod::None, help.usable == Usable::Native, "{name}");
         }
+    }
+
+    #[test]
+    fn the_catalogue_is_sorted_and_most_of_it_works_from_a_desktop() {
+        let text = include_str!("catalogue.toml");
+        let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')).collect();
+        assert!(names.is_sorted());
+        assert_eq!(names, catalogue::names());
+        let works = |name: &&&str| {
+            let provider = Provider::resolve(name, Written::default()).unwrap();
+            provider.help.unwrap().usable != Usable::No
+        };
+        assert!(names.iter().filter(works).count() >= 30);
+    }
+
+    #[test]
+    fn a_server_of_ones_own_completes_an_entry_and_belongs_to_no_other() {
+        let with = |catalogue: &str, server: &str| {
+            let written = format!("catalogue = \"{catalogue}\"\nserver = \"{server}\"\nclient_id = \"id\"");
+            parse_one(&"mine".into(), &written)
+        };
+        let mine = with("mastodon", "https://social.example/").unwrap();
+        assert_eq!(mine.token_endpoint.as_deref(), Some("https://social.example/oauth/token"));
+        let tenant = "00000000-0000-0000-0000-000000000000";
+        let issuer = with("entra-tenant", tenant).unwrap().issuer.unwrap();
+        assert_eq!(issuer, format!("https://login.microsoftonline.com/{tenant}/v2.0"));
+        assert!(matches!(with("mastodon", "http://social.example"), Err(Problem::NotLoopback { .. })));
+        assert!(matches!(with("mastodon", "social.example"), Err(Problem::BadProvider { .. })));
+        assert!(
+            matches!(with("google", "https://x.example"), Err(Problem::BadProvider { field, .. }) if field == "server")
+        );
+    }
+
+    #[test]
+    fn quirks_of_requests_are_data() {
+        let entry = |name: &str| Provider::resolve(name, Written::default()).unwrap();
+        let param = |name: &str, key: &str| entry(name).authorization_params.get(key).cloned();
+        assert_eq!(param("reddit", "duration").as_deref(), Some("permanent"));
+        assert_eq!(param("dropbox", "token_access_type").as_deref(), Some("offline"));
+        assert_eq!(entry("notion").auth_method, AuthMethod::ClientSecretBasic);
+        let slack = Provider { scopes: vec!["users:read".into(), "chat:write".into()], ..entry("slack") };
+        assert_eq!(slack.scope_parameter(), "users:read,chat:write");
+        assert!(entry("gitlab").refresh_ends_access_token && entry("github-app").refresh_ends_access_token);
+        assert!(
+            entry("spotify")
+                .redirects
+                .iter()
+                .all(|redirect| { redirect.uri.as_ref().is_none_or(|uri| uri.host_str() != Some("localhost")) })
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A sign-in's secrets and its authorization request (RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core 3.1.2.1).
 
 use crate::clock::Clock;
+use crate::device::Polling;
 use crate::discovery::Server;
 use crate::dpop::DpopKey;
 use crate::grants::{Endpoints, Tokens};
@@ -8,6 +9,7 @@ use crate::http::host;
 use crate::identity::Who;
 use crate::loopback::Loopback;
 use crate::providers::{Provider, Redirect, WrittenRedirect};
+use crate::token_endpoint::Ended;
 use larder_core::attempt::{Attempt, AuthorizationError, LIFETIME, Phase, Redirected};
 use larder_core::names::{AccountId, AttemptId, Digest, ProviderName, Scope};
 use larder_core::problem::Problem;
@@ -34,6 +36,10 @@ pub struct Secrets {
     pub redirect_uri: String,
     /// Listens for the redirect, while the sign-in waits.
     pub loopback: Option<Loopback>,
+    /// Asks how a device authorization went, while the sign-in waits.
+    pub polling: Option<Polling>,
+    /// What a device authorization brought; taken by the exchange.
+    pub granted: Option<Ended>,
     /// What was asked for.
     pub scopes: Vec<Scope>,
     /// Where the code goes. Bound at the start: a redirect cannot change it.
@@ -83,7 +89,8 @@ pub fn begin(
     loopback: Option<Loopback>,
     purpose: Purpose,
 ) -> (Attempt, Secrets) {
-    let redirect_uri = loopback.as_ref().map_or_else(|| redirect.uri.to_string(), |open| open.redirect_uri.clone());
+    let registered = || redirect.uri.as_ref().map(Url::to_string).unwrap_or_default();
+    let redirect_uri = loopback.as_ref().map_or_else(registered, |open| open.redirect_uri.clone());
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     // `oauth2`'s random state: 128 bits, as RFC 6749 section 10.10 asks for.
     let (state, nonce) = (CsrfToken::new_random(), CsrfToken::new_random());
@@ -94,8 +101,9 @@ pub fn begin(
         let prompt = parameters.remove("prompt").map(|prompt| format!("{prompt} select_account"));
         parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
     }
+    let device = redirect.kind == RedirectKind::Device;
     let mut url = server.authorization_endpoint.clone();
-    {
+    if !device {
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")
@@ -105,8 +113,7 @@ pub fn begin(
             .append_pair("code_challenge", challenge.as_str())
             .append_pair("code_challenge_method", challenge.method().as_str());
         if !provider.scopes.is_empty() {
-            let scopes: Vec<_> = provider.scopes.iter().map(|scope| scope.as_str()).collect();
-            query.append_pair("scope", &scopes.join(" "));
+            query.append_pair("scope", &provider.scope_parameter());
         }
         if openid {
             query.append_pair("nonce", nonce.secret());
@@ -130,6 +137,7 @@ pub fn begin(
         label: purpose.label,
         redirect: redirect.kind,
         state: digest(state.secret()),
+        device: None,
         until: clock.now().plus(LIFETIME),
         phase: Phase::Waiting,
     };
@@ -140,6 +148,8 @@ pub fn begin(
         authorization_url: url,
         redirect_uri,
         loopback,
+        polling: None,
+        granted: None,
         scopes: provider.scopes.clone(),
         endpoints: Endpoints {
             issuer: server.issuer.clone(),

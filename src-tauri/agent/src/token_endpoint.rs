@@ -1,8 +1,8 @@
 //! The token endpoint (RFC 6749 section 3.2) and revocation (RFC 7009), through `oauth2`.
 
-use crate::client_auth::{Authentication, authenticate};
+use crate::client_auth::{PRIVATE_KEY_JWT, authenticate};
 use crate::clock::Clock;
-use crate::dpop::{Again, DpopKey, TOKEN_TYPE};
+use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::grants::{Endpoints, Tokens};
 use crate::http::{Call, Http, NoAnswer, Seen, host};
 use larder_core::effect::{Grant, Outcome};
@@ -38,9 +38,11 @@ impl std::fmt::Debug for OpenIdFields {
 
 impl ExtraTokenFields for OpenIdFields {}
 
-type Answered = StandardTokenResponse<OpenIdFields, BasicTokenType>;
+/// A token response.
+pub type Answered = StandardTokenResponse<OpenIdFields, BasicTokenType>;
 type Failed = RequestTokenError<NoAnswer, BasicErrorResponse>;
-type Configured = oauth2::Client<
+/// A client that knows its token endpoint.
+pub type Configured = oauth2::Client<
     BasicErrorResponse,
     Answered,
     BasicTokenIntrospectionResponse,
@@ -83,73 +85,46 @@ pub async fn exchange(
     verifier: PkceCodeVerifier,
     redirect_uri: &str,
 ) -> Ended {
-    let Ok(redirect) = RedirectUrl::new(redirect_uri.to_owned()) else {
+    let sent = clock.now();
+    let (Some(client), Ok(redirect)) = (configured(asks), RedirectUrl::new(redirect_uri.to_owned())) else {
         return to_fix(broken_endpoint(asks.endpoints));
     };
-    let (mut key, mut again) = (asks.dpop.cloned(), Again::default());
-    loop {
-        let (client, proof, sent) = match configured(asks, clock) {
-            Ok(configured) => configured,
-            Err(problem) => return to_fix(problem),
-        };
-        let call = Call::new(http, key.as_ref(), clock);
-        #[expect(clippy::disallowed_methods, reason = "a request that is sent again takes it with it")]
-        let verifier = PkceCodeVerifier::new(verifier.secret().clone());
-        let mut request =
-            client.exchange_code(code.clone()).set_pkce_verifier(verifier).set_redirect_uri(Cow::Borrowed(&redirect));
-        for (name, value) in proof.fields() {
-            request = request.add_extra_param(name, value.expose_secret());
-        }
-        let answer = request.request_async(&call).await;
-        let complaint = call.seen().complaint();
-        let ended = ended(answer, asks, None, sent, &call);
-        match again.after(complaint, &mut key) {
-            Ok(true) => {}
-            Ok(false) => return bound(ended, key),
-            Err(problem) => return to_fix(problem),
-        }
-    }
+    let call = match Call::new(http, clock, asks) {
+        Ok(call) => call,
+        Err(problem) => return to_fix(problem),
+    };
+    let answer = client
+        .exchange_code(code)
+        .set_pkce_verifier(verifier)
+        .set_redirect_uri(Cow::Owned(redirect))
+        .request_async(&call)
+        .await;
+    ended(answer, asks, None, sent, call.seen()).bound_to(call.key())
 }
 
 /// Refreshes (RFC 6749 section 6). A response without a refresh token keeps the one that was sent.
 pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_token: &SecretString) -> Ended {
-    let (mut key, mut again) = (asks.dpop.cloned(), Again::default());
+    let sent = clock.now();
+    let Some(client) = configured(asks) else { return to_fix(broken_endpoint(asks.endpoints)) };
+    let call = match Call::new(http, clock, asks) {
+        Ok(call) => call,
+        Err(problem) => return to_fix(problem),
+    };
     // Sending is the second of the three places that tokens are exposed for.
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-    loop {
-        let (client, proof, sent) = match configured(asks, clock) {
-            Ok(configured) => configured,
-            Err(problem) => return to_fix(problem),
-        };
-        let call = Call::new(http, key.as_ref(), clock);
-        let mut request = client.exchange_refresh_token(&token);
-        for (name, value) in proof.fields() {
-            request = request.add_extra_param(name, value.expose_secret());
-        }
-        let answer = request.request_async(&call).await;
-        let complaint = call.seen().complaint();
-        let ended = ended(answer, asks, Some(refresh_token), sent, &call);
-        // A server that complains of the proof has not looked at the token: it may be sent again (RFC 9449 section 8).
-        match again.after(complaint, &mut key) {
-            Ok(true) => {}
-            Ok(false) => return bound(ended, key),
-            Err(problem) => {
-                return Ended {
-                    outcome: Outcome::Transient { problem, retry_after: None, spent: false },
-                    tokens: None,
-                };
-            }
-        }
-    }
+    let answer = client.exchange_refresh_token(&token).request_async(&call).await;
+    ended(answer, asks, Some(refresh_token), sent, call.seen()).bound_to(call.key())
 }
 
-/// The tokens with the key that was proved for them: a public client's refresh token is bound to it even where the
-/// access token is not (RFC 9449 section 5).
-fn bound(mut ended: Ended, key: Option<DpopKey>) -> Ended {
-    if let Some(tokens) = &mut ended.tokens {
-        tokens.dpop_key = key;
+impl Ended {
+    /// The tokens with the key that was proved for them: a public client's refresh token is bound to it even where the
+    /// access token is not (RFC 9449 section 5).
+    pub fn bound_to(mut self, key: Option<DpopKey>) -> Self {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.dpop_key = key;
+        }
+        self
     }
-    ended
 }
 
 /// Revokes a token (RFC 7009). Posted by hand: `oauth2` refuses `http`, which loopback servers speak.
@@ -167,36 +142,27 @@ pub async fn revoke(
     let Some(endpoint) = &endpoints.revocation_endpoint else { return Ok(()) };
     let url =
         Url::parse(endpoint).map_err(|_| Problem::Internal { detail: "a stored endpoint is no URL".to_owned() })?;
+    let fields = [("token", token.expose_secret()), ("token_type_hint", hint)];
     let proof = authenticate(endpoints, secret, &endpoints.issuer, clock.now().wall)?;
-    let body = {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
-        proof.append(&mut form);
-        form.finish()
-    };
-    let response = http.post_form(&url, body, proof.credentials()).await?;
+    let response = http.post_form(&url, proof.form(&fields), proof.credentials()).await?;
     match response.status {
         200..300 => Ok(()),
         status => Err(Problem::ProviderTrouble { host: host(&url), status }),
     }
 }
 
-/// The client for one request, what goes into its form beside what `oauth2` puts there, and when it is sent.
-fn configured(asks: Client<'_>, clock: &dyn Clock) -> Result<(Configured, Authentication, Now), Problem> {
-    let Ok(token_url) = TokenUrl::new(asks.endpoints.token_endpoint.clone()) else {
-        return Err(broken_endpoint(asks.endpoints));
-    };
-    let sent = clock.now();
-    let proof = authenticate(asks.endpoints, asks.secret, asks.provider, sent.wall)?;
+/// The client as `oauth2` has it, which [`Call`] adds an assertion to; `None` where the token endpoint is no URL.
+pub fn configured(asks: Client<'_>) -> Option<Configured> {
+    let token_url = TokenUrl::new(asks.endpoints.token_endpoint.clone()).ok()?;
     let client = oauth2::Client::new(ClientId::new(asks.endpoints.client_id.clone())).set_token_uri(token_url);
-    let client = match proof.credentials() {
-        Some((_, secret)) => client
-            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
-            .set_auth_type(AuthType::BasicAuth),
-        // A public client names itself in the body (RFC 6749 section 3.2.1).
-        None => client.set_auth_type(AuthType::RequestBody),
+    let client = match asks.secret.filter(|_| asks.endpoints.token_endpoint_auth_method != PRIVATE_KEY_JWT) {
+        // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
+        Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
+        None => client,
     };
-    Ok((client, proof, sent))
+    let basic = asks.endpoints.token_endpoint_auth_method == "client_secret_basic";
+    // A public client names itself in the body (RFC 6749 section 3.2.1).
+    Some(client.set_auth_type(if basic { AuthType::BasicAuth } else { AuthType::RequestBody }))
 }
 
 fn broken_endpoint(endpoints: &Endpoints) -> Problem {
@@ -217,9 +183,9 @@ fn ended(
     asks: Client<'_>,
     sent_token: Option<&SecretString>,
     sent: Now,
-    call: &Call<'_>,
+    seen: &Seen,
 ) -> Ended {
-    let (Client { endpoints, provider, .. }, seen) = (asks, call.seen());
+    let Client { endpoints, provider, .. } = asks;
     match answer {
         // A provider that answers an empty access token has answered nothing.
         #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
@@ -231,8 +197,9 @@ fn ended(
     }
 }
 
+/// A token response's tokens, and what is decided about them.
 #[expect(clippy::disallowed_methods, reason = "this is where tokens pass from oauth2's types into ours")]
-fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) -> Ended {
+pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) -> Ended {
     let new = answer.refresh_token().map(|token| token.secret()).filter(|token| !token.is_empty());
     let refresh_token = new.map(|token| SecretString::from(token.as_str())).or_else(|| sent_token.cloned());
     let grant = Grant {

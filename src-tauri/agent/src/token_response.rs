@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// The response for `oauth2`, with its odd but harmless parts straightened.
 pub fn straighten(response: Response) -> oauth2::HttpResponse {
-    let object: Option<Map<String, Value>> = serde_json::from_slice(&response.body).ok();
+    let object = serde_json::from_slice(&response.body).ok().or_else(|| form(&response));
     let mut status = response.status;
     let mut headers = response.headers;
     let body = match object {
@@ -32,7 +32,25 @@ pub fn straighten(response: Response) -> oauth2::HttpResponse {
     answer
 }
 
+/// A form, which GitHub answers where JSON is not asked for, and others in any case.
+fn form(response: &Response) -> Option<Map<String, Value>> {
+    let kind = response.headers.get("content-type")?.to_str().ok()?;
+    let is_form = kind.split(';').next()?.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    is_form.then(|| {
+        url::form_urlencoded::parse(&response.body)
+            .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+            .collect()
+    })
+}
+
 fn straighten_grant(object: &mut Map<String, Value>) {
+    // Slack gives the person's token apart from the app's own, after the code; after a refresh at the top.
+    if !object.contains_key("access_token")
+        && let Some(Value::Object(person)) = object.remove("authed_user")
+    {
+        object.extend(person);
+        object.insert("token_type".to_owned(), "Bearer".into());
+    }
     match object.get("expires_in").and_then(seconds) {
         Some(seconds) => object.insert("expires_in".to_owned(), seconds.into()),
         // Zero, negative, or no number: it says nothing about the lifetime.
@@ -41,6 +59,14 @@ fn straighten_grant(object: &mut Map<String, Value>) {
     object.entry("token_type").or_insert_with(|| "Bearer".into());
     if let Some(Value::Array(scopes)) = object.get("scope") {
         let scopes: Vec<&str> = scopes.iter().filter_map(Value::as_str).collect();
+        let scopes = scopes.join(" ");
+        object.insert("scope".to_owned(), scopes.into());
+    }
+    // RFC 6749 section 3.3 separates by spaces; some by commas, which no scope that is in use holds.
+    if let Some(Value::String(scope)) = object.get("scope")
+        && scope.contains(',')
+    {
+        let scopes: Vec<&str> = scope.split([',', ' ']).filter(|scope| !scope.is_empty()).collect();
         let scopes = scopes.join(" ");
         object.insert("scope".to_owned(), scopes.into());
     }
@@ -107,6 +133,36 @@ mod tests {
         let body = json!({ "access_token": "a", "scope": ["b", "c"], "refresh_token": null, "id_token": 7 });
         let (_, answer) = straightened(200, &body);
         assert_eq!(answer, json!({ "access_token": "a", "scope": "b c", "token_type": "Bearer" }));
+    }
+
+    #[test]
+    fn the_answers_of_github_and_slack_are_read() {
+        let mut headers = reqwest::header::HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"));
+        let form = |body: &str| {
+            let body = body.as_bytes().to_vec().into();
+            let answer = straighten(Response { status: 200, retry_after: None, headers: headers.clone(), body });
+            let value: Value = serde_json::from_slice(answer.body()).unwrap();
+            (answer.status().as_u16(), value)
+        };
+        assert_eq!(
+            form("access_token=gho_a&scope=repo%2Cread%3Aorg&token_type=bearer&expires_in=28800"),
+            (
+                200,
+                json!({ "access_token": "gho_a", "scope": "repo read:org", "token_type": "bearer", "expires_in": 28800 })
+            )
+        );
+        let (status, answer) = form("error=bad_verification_code&error_description=The+code+is+wrong.");
+        assert_eq!((status, &answer["error_description"]), (400, &json!("The code is wrong.")));
+
+        let slack = json!({ "ok": true, "app_id": "A", "authed_user": {
+            "id": "U1", "scope": "users:read,chat:write", "access_token": "xoxp-1", "token_type": "user",
+            "refresh_token": "xoxe-1", "expires_in": 43200 } });
+        let (_, answer) = straightened(200, &slack);
+        assert_eq!((&answer["access_token"], &answer["scope"]), (&json!("xoxp-1"), &json!("users:read chat:write")));
+        assert_eq!((&answer["token_type"], &answer["refresh_token"]), (&json!("Bearer"), &json!("xoxe-1")));
+        let again = json!({ "ok": true, "access_token": "xoxp-2", "refresh_token": "xoxe-2", "expires_in": 43200 });
+        assert_eq!(straightened(200, &again).1["access_token"], json!("xoxp-2"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use larder_agent::http::Http;
 use larder_agent::providers;
 use larder_agent::settings::Settings;
 use larder_agent::token_endpoint::{Client, exchange, refresh};
-use larder_agent::{discovery, grants};
+use larder_agent::{device, discovery, grants, pushed};
 use larder_core::effect::Outcome;
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
@@ -244,6 +244,36 @@ async fn every_request_has_an_assertion_of_its_own() {
     let client = Client { endpoints: &endpoints, secret: Some(&secret), provider: "work", dpop: Some(&key) };
     let ended = refresh(&http(), &CLOCK, client, &"rt-1".into()).await;
     assert!(matches!(ended.outcome, Outcome::NeedsFix(Problem::BadClientKey { .. })), "{:?}", ended.outcome);
+}
+
+#[tokio::test]
+async fn other_endpoints_of_the_server_get_an_assertion_too() {
+    let code = json!({
+        "device_code": "d", "user_code": "AB-CD", "verification_uri": "https://id.example/device", "expires_in": 600,
+    });
+    let pushed = json!({ "request_uri": "urn:ietf:params:oauth:request_uri:x", "expires_in": 60 });
+    let (at, serving) = server(vec![(200, "", code), (201, "", pushed.clone()), (201, "", pushed)]).await;
+    let (keyed, secret) = (endpoints(&at, "private_key_jwt"), SecretString::from(CLIENT_KEY));
+    let client = Client { endpoints: &keyed, secret: Some(&secret), provider: "work", dpop: None };
+    let definition = format!("issuer = \"{at}\"\nclient_id = \"me\"");
+    let provider = providers::parse_one(&"work".into(), &definition).unwrap();
+    let device_endpoint = at.join("/device_authorization").unwrap();
+    let begun = device::begin(&http(), &CLOCK, client, &device_endpoint, &provider).await.unwrap();
+    assert_eq!(begun.code.user_code, "AB-CD");
+    let request = at.join("/auth?client_id=me&state=s").unwrap();
+    let browser = pushed::push(&http(), &CLOCK, client, &at.join("/par").unwrap(), &request).await.unwrap().unwrap();
+    assert_eq!(browser.query(), Some("client_id=me&request_uri=urn%3Aietf%3Aparams%3Aoauth%3Arequest_uri%3Ax"));
+    // RFC 9126 section 2.1: the pushed request names the client, also where the header does.
+    let (basic, secret) = (endpoints(&at, "client_secret_basic"), SecretString::from("s"));
+    let client = Client { endpoints: &basic, secret: Some(&secret), provider: "work", dpop: None };
+    pushed::push(&http(), &CLOCK, client, &at.join("/par").unwrap(), &request).await.unwrap();
+    let came = serving.await.unwrap();
+    for request in &came {
+        assert_eq!(request.form["client_id"], "me");
+    }
+    assert_ne!(came[0].form["client_assertion"], came[1].form["client_assertion"]);
+    assert_eq!(came[1].form["state"], "s");
+    assert!(came[2].headers["authorization"].starts_with("Basic ") && !came[2].form.contains_key("client_secret"));
 }
 
 fn tokens(kind: &str, key: Option<DpopKey>) -> grants::Tokens {

@@ -45,8 +45,10 @@ pub fn sign_in(
         let _ = link.ask(Request::CancelSignIn { attempt });
         return Err(problem);
     }
-    // The attempt lives on if no browser opens: its link can be copied.
-    browser::open(&authorization_url)?;
+    // The attempt lives on if no browser opens: its link can be copied. A code is to be read first, and may be for a phone.
+    if redirect != RedirectKind::Device {
+        browser::open(&authorization_url)?;
+    }
     Ok(attempt)
 }
 

@@ -3,6 +3,7 @@
 
 use crate::actions::{self, SignOut};
 use crate::link::Link;
+use crate::picture::{self, Picture};
 use crate::providers::{self, NewProvider, Secret};
 use crate::window;
 use larder_core::names::{AccountId, AttemptId, ProviderName};
@@ -99,9 +100,16 @@ pub async fn save_client(
     agent: Agent<'_>,
     provider: ProviderName,
     client_id: String,
+    server: Option<String>,
     secret: Option<Secret>,
 ) -> Result<(), Problem> {
-    off(&agent, move |link| providers::save_client(link, &provider, &client_id, secret)).await
+    off(&agent, move |link| providers::save_client(link, &provider, &client_id, server.as_deref(), secret)).await
+}
+
+/// The picture of a device authorization's address, for a phone.
+#[tauri::command]
+pub async fn picture(agent: Agent<'_>, attempt: AttemptId) -> Result<Picture, Problem> {
+    off(&agent, move |link| picture::of(link, &attempt)).await
 }
 
 #[tauri::command]

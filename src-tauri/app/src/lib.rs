@@ -18,6 +18,7 @@ mod menu;
 mod moment;
 mod notices;
 mod notify;
+mod picture;
 mod providers;
 mod say;
 mod scheme;

@@ -41,13 +41,19 @@ pub struct NewProvider {
 }
 
 /// Writes down the client that a person registered, and seals its secret, if one is given. All else stays as it was.
-pub fn save_client(link: &Link, name: &ProviderName, client_id: &str, secret: Option<Secret>) -> Result<(), Problem> {
+pub fn save_client(
+    link: &Link,
+    name: &ProviderName,
+    client_id: &str,
+    server: Option<&str>,
+    secret: Option<Secret>,
+) -> Result<(), Problem> {
     link.notice(None);
     let Answer::Provider { definition } = link.ask(Request::Provider { name: name.clone() })? else {
         return Err(unexpected("provider"));
     };
     // Where the secret alone is new, nothing is written: a definition that changes has its accounts tried again.
-    if let Some(definition) = with_client(name, &definition, client_id.trim())? {
+    if let Some(definition) = with_client(name, &definition, client_id.trim(), server.map(str::trim))? {
         done(link.ask(Request::AddProvider { name: name.clone(), definition })?, "add-provider")?;
     }
     secret.map_or(Ok(()), |secret| set_secret(link, name, secret))
@@ -58,8 +64,13 @@ fn set_secret(link: &Link, name: &ProviderName, Secret(secret): Secret) -> Resul
     done(link.ask_long(Request::SetSecret { name: name.clone(), secret })?, "set-secret")
 }
 
-/// The definition with this client; `None` where it has that one already.
-fn with_client(name: &ProviderName, definition: &str, client_id: &str) -> Result<Option<String>, Problem> {
+/// The definition with this client and server; `None` where it has those already.
+fn with_client(
+    name: &ProviderName,
+    definition: &str,
+    client_id: &str,
+    server: Option<&str>,
+) -> Result<Option<String>, Problem> {
     if client_id.is_empty() {
         return Err(Problem::BadProvider {
             provider: name.0.clone(),
@@ -68,12 +79,16 @@ fn with_client(name: &ProviderName, definition: &str, client_id: &str) -> Result
         });
     }
     let mut table: Table = definition.parse().map_err(|_| unexpected("provider"))?;
-    let new = Value::String(client_id.to_owned());
-    if table.get("client_id") == Some(&new) {
-        return Ok(None);
+    let given = [("client_id", Some(client_id)), ("server", server)];
+    let mut changed = false;
+    for (key, text) in given.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+        let new = Value::String(text.to_owned());
+        if table.get(key) != Some(&new) {
+            table.insert(key.to_owned(), new);
+            changed = true;
+        }
     }
-    table.insert("client_id".to_owned(), new);
-    Ok(Some(table.to_string()))
+    Ok(changed.then(|| table.to_string()))
 }
 
 /// Writes down a provider and begins to sign in there. Where that cannot begin, nothing stays written, so that what is
@@ -103,6 +118,7 @@ fn definition(new: &NewProvider) -> String {
         RedirectKind::DeepLink => "deep-link",
         RedirectKind::Loopback => "loopback",
         RedirectKind::Paste => "paste",
+        RedirectKind::Device => "device",
     };
     let mut table = Table::from_iter([
         ("title".to_owned(), text(&new.title)),
@@ -146,6 +162,7 @@ pub fn own_redirect(kind: RedirectKind) -> Result<String, Problem> {
         RedirectKind::DeepLink => Ok(REDIRECT_URI.to_owned()),
         RedirectKind::Loopback => Ok(LOOPBACK_URI.to_owned()),
         RedirectKind::Paste => Err(Problem::BadRequest { detail: "that address is the person's own".to_owned() }),
+        RedirectKind::Device => Err(Problem::BadRequest { detail: "a device authorization has none".to_owned() }),
     }
 }
 
@@ -161,18 +178,20 @@ mod tests {
     #[test]
     fn only_the_client_is_written_anew() {
         let old = "title = \"Work\"\nscopes = [\"openid\"]\nclient_id = \"old\"\n\n[authorization_params]\nprompt = \"login\"\n";
-        let new = with_client(&"work".into(), old, "new \"id\"").unwrap().unwrap();
+        let new = with_client(&"work".into(), old, "new \"id\"", None).unwrap().unwrap();
         let (old, new): (Table, Table) = (old.parse().unwrap(), new.parse().unwrap());
         assert_eq!(new["client_id"].as_str(), Some("new \"id\""));
         assert_eq!((&new["title"], &new["scopes"]), (&old["title"], &old["scopes"]));
         assert_eq!(new["authorization_params"], old["authorization_params"]);
-        assert_eq!(with_client(&"google".into(), "", "id").unwrap().unwrap(), "client_id = \"id\"\n");
+        assert_eq!(with_client(&"google".into(), "", "id", None).unwrap().unwrap(), "client_id = \"id\"\n");
+        let server = with_client(&"mastodon".into(), "client_id = \"id\"\n", "id", Some("https://s.example"));
+        assert_eq!(server.unwrap().unwrap(), "client_id = \"id\"\nserver = \"https://s.example\"\n");
     }
 
     #[test]
     fn nothing_is_written_for_the_same_client_or_none() {
-        assert_eq!(with_client(&"work".into(), "client_id = \"same\"", "same").unwrap(), None);
-        assert!(matches!(with_client(&"work".into(), "", ""), Err(Problem::BadProvider { .. })));
+        assert_eq!(with_client(&"work".into(), "client_id = \"same\"", "same", None).unwrap(), None);
+        assert!(matches!(with_client(&"work".into(), "", "", None), Err(Problem::BadProvider { .. })));
     }
 
     #[test]

@@ -136,6 +136,7 @@ fn become_app(
             commands::own_redirect,
             commands::copy_own_redirect,
             commands::save_client,
+            commands::picture,
             commands::add_provider,
             commands::refresh,
             commands::refresh_all,

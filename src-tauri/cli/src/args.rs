@@ -134,6 +134,9 @@ pub struct SignIn {
     /// How the browser's answer comes back, instead of the provider's own order
     #[arg(long, value_enum)]
     pub redirect: Option<Redirect>,
+    /// Show a code to enter in a browser on any device, where the provider offers that
+    #[arg(long, conflicts_with = "redirect")]
+    pub device: bool,
     /// Print the address to open on stdout instead of opening it, and return
     #[arg(long)]
     pub no_browser: bool,
@@ -184,7 +187,7 @@ pub struct AddProvider {
     pub name: String,
     /// Read its keys and values from a TOML file, `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "authorization_endpoint",
-        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "auth_method", "dpop_bound"])]
+        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "server", "auth_method", "dpop_bound"])]
     pub from: Option<String>,
     /// Its issuer, which names its endpoints
     #[arg(long, value_name = "URL")]
@@ -195,6 +198,9 @@ pub struct AddProvider {
     /// The catalogue's entry that it is one of, where its name does not say so
     #[arg(long, value_name = "NAME")]
     pub catalogue: Option<String>,
+    /// Whose server or tenant, where the catalogue's entry is for anybody's
+    #[arg(long, value_name = "SERVER")]
+    pub server: Option<String>,
     /// How the client authenticates: none, client_secret_post, client_secret_basic or private_key_jwt
     #[arg(long, value_name = "METHOD")]
     pub auth_method: Option<String>,

@@ -100,6 +100,7 @@ fn definition(args: &AddProvider) -> String {
         ("userinfo_endpoint", &args.userinfo_endpoint),
         ("client_id", &args.client_id),
         ("catalogue", &args.catalogue),
+        ("server", &args.server),
         ("token_endpoint_auth_method", &args.auth_method),
     ];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, Value::String(text.clone()?))));

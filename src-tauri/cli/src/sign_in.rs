@@ -6,15 +6,17 @@ use crate::{Context, accounts, browser, words};
 use larder_client::{Answer, Client, OnWire, Problem, Request, unexpected};
 use larder_core::names::{AccountId, ProviderName};
 use larder_core::protocol::MOST_CALLBACK;
-use larder_core::view::RedirectKind;
+use larder_core::view::{DeviceCode, RedirectKind};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use std::io::{self, BufRead, IsTerminal};
 
 pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     let mut client = context.connect()?;
     let (provider, account) = which(&mut client, args.provider, args.account.as_deref())?;
-    let redirect = args.redirect.map(Into::into);
+    let redirect = if args.device { Some(RedirectKind::Device) } else { args.redirect.map(Into::into) };
     let request = Request::SignIn { provider, label: args.label, account, redirect };
-    let Answer::SignIn { attempt, authorization_url, redirect, until } = client.ask(request)? else {
+    let Answer::SignIn { attempt, authorization_url, redirect, until, device } = client.ask(request)? else {
         return Err(unexpected("sign-in").into());
     };
     let shown = cell(&authorization_url);
@@ -24,12 +26,19 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
             "authorization_url": authorization_url,
             "redirect": redirect,
             "until": until,
+            "device": device,
         });
         context.print.answer(&answer, |_| shown.to_string())?;
-    } else if let Err(error) = browser::open(&authorization_url) {
-        context.print.note(&format!("No browser could be opened ({error}). Open this address:\n{shown}"));
-    } else {
-        context.print.note(&format!("Your browser opens; if it does not, open this address:\n{shown}"));
+    }
+    match &device {
+        Some(device) => context.print.note(&code(device, io::stderr().is_terminal())),
+        None if args.no_browser => {}
+        None => match browser::open(&authorization_url) {
+            Ok(()) => context.print.note(&format!("Your browser opens; if it does not, open this address:\n{shown}")),
+            Err(error) => context
+                .print
+                .note(&format!("No browser could be opened ({error}). Open this address, or try `--device`:\n{shown}")),
+        },
     }
     if redirect == RedirectKind::Paste {
         context.print.note(
@@ -45,6 +54,21 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
         Answer::Account(account) => context.print.answer(&*account, |account| cell(&account.label).into_owned()),
         _ => Err(unexpected("await-sign-in").into()),
     }
+}
+
+/// What to do elsewhere (RFC 8628 section 3.3), with a picture of the address for a phone where somebody looks.
+fn code(device: &DeviceCode, picture: bool) -> String {
+    let mut text = format!(
+        "In a browser on any device, open {}\nand enter the code {}",
+        cell(&device.verification_uri),
+        cell(&device.user_code)
+    );
+    if picture && let Ok(code) = QrCode::new(device.link()) {
+        // Dark on light, whatever the terminal's colours: half the cameras do not read the inverse.
+        let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+        text = format!("{picture}\n{text}");
+    }
+    text
 }
 
 /// The provider, and the account that is signed in again.
@@ -118,6 +142,18 @@ mod tests {
     fn a_redirect_is_the_first_line_without_spaces_around_it() {
         let url = read(&b"  dev.larder.desktop:/callback?code=a&state=b \r\nmore"[..]).unwrap();
         assert_eq!(url.expose(), "dev.larder.desktop:/callback?code=a&state=b");
+    }
+
+    #[test]
+    fn a_code_is_told_in_words_and_where_somebody_looks_in_a_picture() {
+        let device = DeviceCode {
+            user_code: "WDJB-\u{1b}MJHT".to_owned(),
+            verification_uri: "https://id.example/device".to_owned(),
+            verification_uri_complete: Some("https://id.example/device?user_code=WDJB-MJHT".to_owned()),
+        };
+        let words = code(&device, false);
+        assert!(words.contains("https://id.example/device\n") && !words.contains('\u{1b}'), "{words}");
+        assert!(!words.contains('█') && code(&device, true).contains('█'));
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub fn redirect(kind: RedirectKind) -> &'static str {
         RedirectKind::DeepLink => "deep-link",
         RedirectKind::Loopback => "loopback",
         RedirectKind::Paste => "paste",
+        RedirectKind::Device => "device",
     }
 }
 

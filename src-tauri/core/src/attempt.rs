@@ -4,7 +4,7 @@ use crate::effect::Grant;
 use crate::names::{AccountId, AttemptId, Digest, ProviderName};
 use crate::problem::Problem;
 use crate::time::Moment;
-use crate::view::{AttemptPhase, AttemptView, RedirectKind};
+use crate::view::{AttemptPhase, AttemptView, DeviceCode, RedirectKind};
 use std::time::Duration;
 
 /// How long a sign-in may take. Codes live a minute, people look for their phone; ten minutes is what providers give
@@ -36,8 +36,10 @@ pub struct Attempt {
     pub label: Option<String>,
     /// How the redirect comes back.
     pub redirect: RedirectKind,
-    /// SHA-256 of the `state` that must come back.
+    /// SHA-256 of the `state` that must come back. A device authorization has one that nobody is told.
     pub state: Digest,
+    /// What its person types in elsewhere, where it is a device authorization.
+    pub device: Option<DeviceCode>,
     /// When it ends by itself.
     pub until: Moment,
     /// How far it is.
@@ -115,6 +117,7 @@ impl Attempt {
             phase,
             until: self.until.wall,
             problem,
+            device: self.device.clone(),
         }
     }
 

@@ -7,7 +7,7 @@
 use crate::names::{AccountId, AttemptId, ProviderName};
 use crate::problem::Problem;
 use crate::time::WallTime;
-use crate::view::{AccountView, CheckView, EventView, HouseView, ProviderView, RedirectKind};
+use crate::view::{AccountView, CheckView, DeviceCode, EventView, HouseView, ProviderView, RedirectKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -310,6 +310,9 @@ pub enum Answer {
         redirect: RedirectKind,
         /// When it ends by itself.
         until: WallTime,
+        /// What its person types in elsewhere, where it is a device authorization.
+        #[serde(default)]
+        device: Option<DeviceCode>,
     },
     /// A URL to open.
     AuthorizationUrl {

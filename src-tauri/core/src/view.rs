@@ -115,6 +115,27 @@ pub struct AttemptView {
     pub until: WallTime,
     /// Why it failed.
     pub problem: Option<Problem>,
+    /// What its person types in elsewhere, where it is a device authorization.
+    pub device: Option<DeviceCode>,
+}
+
+/// What the person of a device authorization is shown (RFC 8628 section 3.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct DeviceCode {
+    /// To type in there.
+    pub user_code: String,
+    /// Where.
+    pub verification_uri: String,
+    /// The same with the code in it, for a link or a picture.
+    pub verification_uri_complete: Option<String>,
+}
+
+impl DeviceCode {
+    /// The address that spares the typing, if there is one.
+    pub fn link(&self) -> &str {
+        self.verification_uri_complete.as_ref().unwrap_or(&self.verification_uri)
+    }
 }
 
 /// How far a sign-in is.
@@ -141,6 +162,8 @@ pub enum RedirectKind {
     Loopback,
     /// By hand: the person pastes the address.
     Paste,
+    /// Not at all: the person signs in on any device, and Larder asks how it ended (RFC 8628).
+    Device,
 }
 
 /// A provider that can be signed in to.
@@ -192,6 +215,55 @@ pub struct ProviderHelp {
     pub redirect: Option<String>,
     /// Messages, in order.
     pub steps: Vec<String>,
+    /// What a person has to bring.
+    pub usable: Usable,
+    /// The message that says so.
+    pub why: String,
+    /// Whether the entry's facts were found in public documentation.
+    pub verified: bool,
+    /// Where it depends on whose server it is.
+    pub server: Option<ServerHelp>,
+    /// What can be asked for, with what that means.
+    pub scopes: Vec<ScopeHelp>,
+}
+
+/// A provider of which everybody has an own server, or tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ServerHelp {
+    /// The message that names it.
+    pub label: String,
+    /// What one looks like.
+    pub example: String,
+    /// The person's, once it is written down.
+    pub value: Option<String>,
+}
+
+/// A scope of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ScopeHelp {
+    /// As it is asked for.
+    pub scope: Scope,
+    /// The message that says what it means.
+    pub meaning: String,
+}
+
+/// What a provider wants from a person who signs in on a desktop with a client of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum Usable {
+    /// A client without a secret.
+    Native,
+    /// A client with a secret.
+    Secret,
+    /// That the address at which the browser ends is pasted.
+    Paste,
+    /// An approval, before anything works.
+    Approval,
+    /// It does not work.
+    No,
 }
 
 /// The keychain.

@@ -7,9 +7,15 @@ use std::sync::OnceLock;
 /// The English messages; the window reads the same file.
 const ENGLISH: &str = include_str!("../messages/en.json");
 
+/// What the catalogue's providers need, in words.
+const CATALOGUE: &str = include_str!("../messages/catalogue.en.json");
+
 fn messages() -> &'static Map<String, Value> {
     static MESSAGES: OnceLock<Map<String, Value>> = OnceLock::new();
-    MESSAGES.get_or_init(|| serde_json::from_str(ENGLISH).unwrap_or_default())
+    MESSAGES.get_or_init(|| {
+        let read = |text| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+        read(ENGLISH).into_iter().chain(read(CATALOGUE)).collect()
+    })
 }
 
 /// The message `key`, each `{name}` in it replaced by the parameter of that name, in one pass: what a parameter

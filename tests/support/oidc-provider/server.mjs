@@ -99,12 +99,21 @@ function claims(assertion) {
 
 // What came, and how the client proved itself: never with what.
 const seen = [];
+const pushed = [];
 provider.use(async (ctx, next) => {
   if (ctx.path === '/_seen') {
     ctx.body = seen;
     return;
   }
+  if (ctx.path === '/_pushed') {
+    ctx.body = pushed;
+    return;
+  }
   await next();
+  if (ctx.path === '/request') {
+    const { client_assertion, dpop_jkt } = ctx.oidc?.body ?? {};
+    pushed.push({ assertion: claims(client_assertion), dpop_jkt, status: ctx.status });
+  }
   if (ctx.path === '/token' || ctx.path === '/token/revocation') {
     seen.push({
       path: ctx.path,

@@ -2,6 +2,7 @@
 import type { AccountId } from "./AccountId";
 import type { AttemptId } from "./AttemptId";
 import type { AttemptPhase } from "./AttemptPhase";
+import type { DeviceCode } from "./DeviceCode";
 import type { Problem } from "./Problem";
 import type { ProviderName } from "./ProviderName";
 import type { RedirectKind } from "./RedirectKind";
@@ -42,4 +43,8 @@ until: WallTime,
 /**
  * Why it failed.
  */
-problem: Problem | null, };
+problem: Problem | null, 
+/**
+ * What its person types in elsewhere, where it is a device authorization.
+ */
+device: DeviceCode | null, };

@@ -1,3 +1,4 @@
+import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
 import problems from "../../../src-tauri/core/messages/en.json";
 import type { Problem } from "../generated/Problem";
 import en from "./en.json";
@@ -26,8 +27,8 @@ export function scopeWords(scope: string): string | null {
   return key in en ? t(key as Key) : null;
 }
 
-/** A step of a provider's walk-through; its words are the agent's, as a problem's are. */
-export const step = (key: string): string => (problems as Record<string, string>)[key] ?? key;
+/** What the catalogue says of a provider; its words are the agent's, as a problem's are. */
+export const catalogueWords = (key: string): string => (catalogue as Record<string, string>)[key] ?? key;
 
 export interface Piece {
   text: string;

@@ -141,8 +141,13 @@ export class Larder {
   }
 
   /** Saves a client of its person's, and signs in with it. */
-  async saveClient(provider: ProviderName, clientId: string, secret: string | null): Promise<void> {
-    await this.run(() => this.backend.saveClient(provider, clientId, secret));
+  async saveClient(
+    provider: ProviderName,
+    clientId: string,
+    server: string | null,
+    secret: string | null,
+  ): Promise<void> {
+    await this.run(() => this.backend.saveClient(provider, clientId, server, secret));
     if (this.refused === null) await this.signIn(provider, null);
   }
 

@@ -88,8 +88,9 @@ export class TestingBackend implements Backend {
   ownRedirect = async (kind: RedirectKind) =>
     kind === "loopback" ? "http://127.0.0.1/callback" : "dev.larder.desktop:/callback";
   copyOwnRedirect = (kind: RedirectKind) => this.command("copyOwnRedirect", kind);
-  saveClient = async (name: string, client_id: string, secret: string | null) => {
-    await this.command("saveClient", name, client_id, secret);
+  picture = async () => ({ size: 21, path: "M0 0h1v1h-1z" });
+  saveClient = async (name: string, client_id: string, server: string | null, secret: string | null) => {
+    await this.command("saveClient", name, client_id, ...(server === null ? [] : [server]), secret);
     const providers = this.now.providers.map((one) =>
       one.name === name ? { ...one, client_id, ready: true } : one,
     );

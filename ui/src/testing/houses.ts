@@ -47,6 +47,26 @@ export function provider(name: string, title: string, issuer: string, demo = fal
   };
 }
 
+/** A provider of the catalogue of which everybody has an own server. */
+export function mastodon(): ProviderView {
+  return {
+    ...provider("mastodon", "Mastodon", ""),
+    client_id: "",
+    ready: false,
+    secret: "missing",
+    help: {
+      register: "https://example.com/settings/applications/new",
+      redirect: "dev.larder.desktop:/callback",
+      steps: [1, 2].map((at) => `catalogue.mastodon.step-${at}`),
+      usable: "secret",
+      why: "catalogue.mastodon.usable",
+      verified: false,
+      server: { label: "catalogue.mastodon.server", example: "https://mastodon.social", value: null },
+      scopes: [],
+    },
+  };
+}
+
 /** A provider of the catalogue whose client its person has not registered yet. */
 export function unregistered(name: "google" | "discord"): ProviderView {
   const google = name === "google";
@@ -64,6 +84,11 @@ export function unregistered(name: "google" | "discord"): ProviderView {
         : "https://discord.com/developers/applications",
       redirect: google ? null : "dev.larder.desktop:/callback",
       steps: [1, 2, 3, 4, 5].map((at) => `catalogue.${name}.step-${at}`),
+      usable: google ? "secret" : "native",
+      why: `catalogue.${name}.usable`,
+      verified: true,
+      server: null,
+      scopes: [],
     },
   };
 }
@@ -78,6 +103,7 @@ export function attempt(change: Partial<AttemptView> = {}): AttemptView {
     phase: "waiting",
     until: Date.now() + 9 * MINUTE + 41 * SECOND,
     problem: null,
+    device: null,
     ...change,
   };
 }

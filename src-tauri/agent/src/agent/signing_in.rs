@@ -1,16 +1,23 @@
 //! The loop's part in a sign-in: begin, redirect, exchange, store.
 
 use super::{
-    Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, HouseEvent, Message, Outcome, Phase, Problem,
-    ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show, sign_in,
+    Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, Hands, HouseEvent, Message, Outcome, Phase,
+    Problem, ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show,
+    sign_in,
 };
+use crate::discovery::Server;
 use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::loopback::Loopback;
+use crate::providers::Provider;
+use crate::token_endpoint::Client;
+use crate::{device, pushed};
 use larder_core::account::Session;
 use larder_core::names::AccountId;
 use larder_core::protocol::{OnWire, Push};
 use larder_core::view::RedirectKind;
 use std::collections::hash_map::Entry;
+use tokio::sync::mpsc;
+use url::Url;
 
 impl Agent {
     /// Discovers what the provider offers, off the loop, and comes back with [`Message::Begun`].
@@ -40,6 +47,14 @@ impl Agent {
                 .is_some_and(|label| label.trim().is_empty() || label.len() > 64 || label.chars().any(char::is_control))
             {
                 return Err(Problem::BadRequest { detail: "a label has 1 to 64 characters".to_owned() });
+            }
+            if definition.lacks_server() {
+                return Err(Problem::BadProvider {
+                    provider: provider.0.clone(),
+                    field: "server".to_owned(),
+                    detail: "say whose it is, as in `larder providers add NAME --catalogue ENTRY --server https://…`"
+                        .to_owned(),
+                });
             }
             if definition.client_id.is_empty() {
                 return Err(Problem::BadProvider {
@@ -75,12 +90,18 @@ impl Agent {
                 let redirect = sign_in::choose_redirect(provider.as_str(), &definition, redirect)?;
                 let server = discovery::discover(&hands.http(), &provider, &definition).await?;
                 // Last, so that nothing listens for a sign-in that cannot begin.
-                let loopback = match redirect.kind {
-                    RedirectKind::Loopback => Some(Loopback::open(&redirect.uri, outbox.clone()).await?),
-                    RedirectKind::DeepLink | RedirectKind::Paste => None,
+                let loopback = match (redirect.kind, &redirect.uri) {
+                    (RedirectKind::Loopback, Some(uri)) => Some(Loopback::open(uri, outbox.clone()).await?),
+                    _ => None,
                 };
                 let clock = hands.clock.as_ref();
-                Ok(sign_in::begin(clock, &provider, &definition, &server, &redirect, loopback, purpose))
+                let mut begun = sign_in::begin(clock, &provider, &definition, &server, &redirect, loopback, purpose);
+                if redirect.kind == RedirectKind::Device {
+                    by_device(&hands, &definition, &server, &mut begun, outbox.clone()).await?;
+                } else if let Some(endpoint) = &server.pushed_authorization_request_endpoint {
+                    push(&hands, endpoint, server.pushed_required, &begun.0, &mut begun.1).await?;
+                }
+                Ok(begun)
             }
             .await
             .map(|(attempt, secrets)| (Box::new(attempt), Box::new(secrets)));
@@ -106,6 +127,7 @@ impl Agent {
                     authorization_url: secrets.authorization_url.to_string(),
                     redirect: attempt.redirect,
                     until: attempt.until.wall,
+                    device: attempt.device.clone(),
                 };
                 self.secrets.insert(attempt.id.clone(), *secrets);
                 self.happen(HouseEvent::AttemptStarted(attempt)).await;
@@ -158,9 +180,18 @@ impl Agent {
         self.happen(HouseEvent::Redirected(redirected)).await;
     }
 
+    /// A device authorization has ended. From here on it goes as if a redirect had come.
+    pub(super) async fn device_answered(&mut self, id: AttemptId, answer: device::Answer) {
+        let state = self.house.attempts.iter().find(|attempt| attempt.id == id).map(|attempt| attempt.state.clone());
+        let (Some(secrets), Some(state)) = (self.secrets.get_mut(&id), state) else { return };
+        secrets.polling = None;
+        let answer = answer.map(|ended| secrets.granted = Some(ended));
+        self.happen(HouseEvent::Redirected(attempt::Redirected { state, answer })).await;
+    }
+
     pub(super) fn exchange(&mut self, id: AttemptId) {
         let Some(secrets) = self.secrets.get_mut(&id) else { return };
-        let Some((code, verifier)) = sign_in::take_for_exchange(secrets) else { return };
+        let (granted, taken) = (secrets.granted.take(), sign_in::take_for_exchange(secrets));
         let (endpoints, nonce, redirect_uri, scopes) =
             (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
         let dpop = secrets.dpop.clone();
@@ -173,7 +204,15 @@ impl Agent {
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let clock = hands.clock.as_ref();
-            let ended = hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri, dpop.as_ref()).await;
+            // A nonce is bound to an authorization request, of which a device authorization has none.
+            let nonce = granted.is_none().then_some(nonce);
+            let ended = match (granted, taken) {
+                (Some(granted), _) => granted,
+                (None, Some((code, verifier))) => {
+                    hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri, dpop.as_ref()).await
+                }
+                (None, None) => return,
+            };
             let result = match (ended.outcome, ended.tokens) {
                 // RFC 9449 section 5: who wants bound tokens must not take others; nor can bound ones be used without a key.
                 (Outcome::Tokens(_), Some(tokens))
@@ -183,8 +222,15 @@ impl Agent {
                     Err(problem)
                 }
                 (Outcome::Tokens(mut grant), Some(tokens)) => {
-                    match identity::find(&hands.http(), clock, &endpoints, &provider, &tokens, nonce.expose_secret())
-                        .await
+                    match identity::find(
+                        &hands.http(),
+                        clock,
+                        &endpoints,
+                        &provider,
+                        &tokens,
+                        nonce.as_ref().map(|nonce| nonce.expose_secret()),
+                    )
+                    .await
                     {
                         Ok(who) => {
                             // RFC 6749 section 5.1: where the answer names no scope, it is what was asked for.
@@ -318,6 +364,60 @@ impl Agent {
             None => Err(Problem::AttemptCancelled),
         }
     }
+}
+
+type Started = (Attempt, Secrets);
+
+/// Begins a device authorization: the person gets a code and an address, and the provider is asked until it has ended.
+async fn by_device(
+    hands: &Hands,
+    definition: &Provider,
+    server: &Server,
+    (attempt, secrets): &mut Started,
+    outbox: mpsc::Sender<Message>,
+) -> Result<(), Problem> {
+    let provider = attempt.provider.0.clone();
+    let endpoint = server.device_authorization_endpoint.as_ref().ok_or_else(|| Problem::BadProvider {
+        provider: provider.clone(),
+        field: "device_authorization_endpoint".to_owned(),
+        detail: "the provider offers no sign-in by device code; sign in without --device".to_owned(),
+    })?;
+    let secret = hands.client_secret(&secrets.endpoints).await?;
+    let asks = Client { endpoints: &secrets.endpoints, secret: secret.as_ref(), provider: &provider, dpop: None };
+    let begun = device::begin(&hands.http(), hands.clock.as_ref(), asks, endpoint, definition).await?;
+    secrets.authorization_url = Url::parse(begun.code.link()).unwrap_or_else(|_| endpoint.clone());
+    attempt.device = Some(begun.code.clone());
+    attempt.until = hands.clock.now().plus(begun.lifetime);
+    let of = device::For {
+        attempt: attempt.id.clone(),
+        provider,
+        endpoints: secrets.endpoints.clone(),
+        secret,
+        dpop: secrets.dpop.clone(),
+    };
+    secrets.polling = Some(device::Polling::start(hands.http(), Arc::clone(&hands.clock), begun, of, outbox));
+    Ok(())
+}
+
+/// Pushes the authorization request to the provider, which then need not trust what the browser brings (RFC 9126).
+async fn push(
+    hands: &Hands,
+    endpoint: &Url,
+    required: bool,
+    attempt: &Attempt,
+    secrets: &mut Secrets,
+) -> Result<(), Problem> {
+    let secret = hands.client_secret(&secrets.endpoints).await?;
+    let provider = attempt.provider.as_str();
+    let asks = Client { endpoints: &secrets.endpoints, secret: secret.as_ref(), provider, dpop: None };
+    match pushed::push(&hands.http(), hands.clock.as_ref(), asks, endpoint, &secrets.authorization_url).await {
+        Ok(Some(url)) => secrets.authorization_url = url,
+        // What is offered and does not work is not needed either, unless the provider says that it is.
+        Ok(None) if !required => {}
+        Ok(None) => return Err(Problem::ProviderTrouble { host: crate::http::host(endpoint), status: 0 }),
+        Err(problem) => return Err(problem),
+    }
+    Ok(())
 }
 
 /// Tells the provider about tokens that nothing will be stored of, without keeping anybody waiting.

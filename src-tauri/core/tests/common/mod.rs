@@ -105,6 +105,7 @@ pub fn attempt(id: &str, now: Now) -> Attempt {
         account: None,
         label: None,
         redirect: RedirectKind::DeepLink,
+        device: None,
         state: state(id),
         until: now.plus(LIFETIME),
         phase: Phase::Waiting,
