@@ -14,6 +14,7 @@ mod hand_out;
 mod keychain;
 mod loopback;
 mod one_agent;
+mod proofs;
 mod refreshing;
 mod relying_party;
 mod restarts;

@@ -22,6 +22,11 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// A server on a port of the system's choice.
     pub fn start(session: &Session) -> Self {
+        Self::start_with(session, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn start_with(session: &Session, variables: &[(&str, &str)]) -> Self {
         let folder = support("oidc-provider");
         assert!(
             folder.join("node_modules/oidc-provider").is_dir(),
@@ -33,6 +38,7 @@ impl OidcProvider {
             .arg("--no-warnings")
             .arg(folder.join("server.mjs"))
             .env("CLIENT_SECRET", CLIENT_SECRET)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -51,9 +57,30 @@ impl OidcProvider {
         session.larder(&arguments).ok();
     }
 
+    /// Asks userinfo with these header fields: the status, what it says, and the nonce that it wants from now on.
+    pub fn userinfo(&self, headers: &[(&str, &str)]) -> (u16, Value, Option<String>) {
+        let mut request = agent().get(format!("{}/me", self.issuer));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.call().expect("an answer");
+        let nonce = answer.headers().get("dpop-nonce").map(|nonce| nonce.to_str().expect("text").to_owned());
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null), nonce)
+    }
+
     /// What came to its token and revocation endpoints, and how the client proved itself.
     pub fn seen(&self) -> Vec<Value> {
-        let mut answer = agent().get(format!("{}/_seen", self.issuer)).call().expect("an answer");
+        self.list("_seen")
+    }
+
+    /// The authorization requests that were pushed to it (RFC 9126).
+    pub fn pushed(&self) -> Vec<Value> {
+        self.list("_pushed")
+    }
+
+    fn list(&self, name: &str) -> Vec<Value> {
+        let mut answer = agent().get(format!("{}/{name}", self.issuer)).call().expect("an answer");
         serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("a list")
     }
 
@@ -101,6 +128,12 @@ impl OidcProvider {
         }
         panic!("the pages lead nowhere");
     }
+}
+
+/// Keys as a person makes them for their client; see `keys.mjs`.
+pub fn client_keys(session: &Session) -> Value {
+    let script = support("oidc-provider").join("keys.mjs");
+    serde_json::from_str(&session.ran("node", &[script.to_str().expect("text")])).expect("JSON")
 }
 
 fn agent() -> ureq::Agent {

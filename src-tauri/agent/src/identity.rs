@@ -8,7 +8,6 @@ use crate::id_token::{self, Claims, Expected, Kind, Rejected, To};
 use crate::jwks::Jwks;
 use crate::token_endpoint::plain;
 use larder_core::problem::Problem;
-use larder_core::protocol::OnWire;
 use openidconnect::core::CoreJsonWebKeySet;
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -178,8 +177,7 @@ impl Finder<'_> {
 
     async fn userinfo(&self, url: &str, tokens: &Tokens) -> Result<Claims, Problem> {
         let url = Url::parse(url).map_err(|_| self.bad_userinfo("it is not a URL"))?;
-        let bearer = OnWire::new(tokens.access_token.expose_secret().to_owned());
-        let response = self.http.get(&url, Some(&bearer)).await?;
+        let response = crate::dpop::get(self.http, self.clock, &url, tokens).await?;
         if response.status != 200 {
             return Err(Problem::ProviderTrouble { host: host(&url), status: response.status });
         }

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::dpop::DpopKey;
 use crate::grants::{self, Endpoints, NotOpened, Tokens};
 use crate::http::Http;
 use crate::identity::{Finder, Renewed};
@@ -135,10 +136,11 @@ impl Hands {
         code: AuthorizationCode,
         verifier: PkceCodeVerifier,
         redirect_uri: &str,
+        dpop: Option<&DpopKey>,
     ) -> Ended {
         match self.client_secret(endpoints).await {
             Ok(secret) => {
-                let client = Client { endpoints, secret: secret.as_ref(), provider };
+                let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
                 token_endpoint::exchange(&self.http(), self.clock.as_ref(), client, code, verifier, redirect_uri).await
             }
             Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
@@ -299,7 +301,12 @@ impl Hands {
                 spent: false,
             });
         };
-        let client = Client { endpoints: &held.endpoints, secret: held.secret.as_ref(), provider };
+        let client = Client {
+            endpoints: &held.endpoints,
+            secret: held.secret.as_ref(),
+            provider,
+            dpop: held.before.dpop_key.as_ref(),
+        };
         let mut ended = token_endpoint::refresh(&self.http(), self.clock.as_ref(), client, &refresh_token).await;
         if ended.outcome == Outcome::NeedsSignIn(Why::Refused) && self.tested_too_long(account, &held.endpoints).await {
             ended.outcome = Outcome::NeedsSignIn(Why::Testing);
@@ -410,7 +417,8 @@ impl Hands {
         // Within a quarter of an hour; a token that is lost after that ends by the provider's own clock.
         for wait in [0, 1, 3, 10, 30, 60, 180, 600] {
             tokio::time::sleep(Duration::from_secs(wait)).await;
-            last = token_endpoint::revoke(&self.http(), endpoints, secret, token, hint).await;
+            let clock = self.clock.as_ref();
+            last = token_endpoint::revoke(&self.http(), clock, endpoints, secret, token, hint).await;
             if !matches!(&last, Err(problem) if problem.passes()) {
                 break;
             }

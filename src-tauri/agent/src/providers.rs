@@ -57,6 +57,9 @@ pub struct Written {
     /// How the client authenticates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// Whether its tokens are to be bound to a key (RFC 9449 section 5.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dpop_bound_access_tokens: Option<bool>,
     /// Added to the authorization request, such as `prompt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_params: Option<BTreeMap<String, String>>,
@@ -160,6 +163,8 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// With a secret, in the form.
     ClientSecretPost,
+    /// With an assertion that a private key signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -169,6 +174,7 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => crate::client_auth::PRIVATE_KEY_JWT,
         }
     }
 }
@@ -202,6 +208,8 @@ pub struct Provider {
     pub redirects: Vec<Redirect>,
     /// How the client authenticates.
     pub auth_method: AuthMethod,
+    /// Whether its tokens are to be bound to a key.
+    pub dpop_bound: bool,
     /// Added to the authorization request.
     pub authorization_params: BTreeMap<String, String>,
     /// How userinfo is asked for and read.
@@ -217,6 +225,7 @@ const OURS: &[&str] = &[
     "client_id",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "redirect_uri",
     "response_type",
@@ -252,6 +261,7 @@ impl Provider {
             scope_separator: " ".to_owned(),
             redirects: vec![redirect],
             auth_method: AuthMethod::None,
+            dpop_bound: false,
             authorization_params: BTreeMap::new(),
             userinfo: Userinfo::default(),
             refresh_ends_access_token: false,
@@ -296,6 +306,7 @@ impl Provider {
             scopes: written.scopes.clone().or(from.scopes).unwrap_or_default(),
             scope_separator: written.scope_separator.clone().or(from.scope_separator).unwrap_or_else(|| " ".to_owned()),
             auth_method: written.token_endpoint_auth_method.or(from.token_endpoint_auth_method).unwrap_or_default(),
+            dpop_bound: written.dpop_bound_access_tokens.or(from.dpop_bound_access_tokens).unwrap_or_default(),
             authorization_params: written
                 .authorization_params
                 .clone()

@@ -90,6 +90,12 @@ pub enum Problem {
     NotAnIssuer { issuer: String, detail: String },
     /// The provider does not know the client, or refuses it what was asked (`invalid_client`, `unauthorized_client`, …).
     ClientRefused { provider: String, error: String, detail: String },
+    /// The private key that a client proves itself with is none that can be used (RFC 7523).
+    BadClientKey { provider: String, detail: String },
+    /// The provider does not accept the proof that a token's key is here (RFC 9449).
+    ProofRefused { provider: String, detail: String },
+    /// A proof was asked for, and the account's token is bound to no key.
+    NotBound { account: String },
     /// The provider refuses a scope that was asked for.
     ScopeRefused { provider: String, detail: String },
 
@@ -196,13 +202,17 @@ impl Problem {
     pub fn exit(&self) -> Exit {
         use Problem as P;
         match self {
-            P::BadRequest { .. } | P::NoSuchAccount { .. } | P::NoSuchProvider { .. } | P::LabelTaken { .. } => {
-                Exit::Usage
-            }
+            P::BadRequest { .. }
+            | P::NoSuchAccount { .. }
+            | P::NoSuchProvider { .. }
+            | P::LabelTaken { .. }
+            | P::NotBound { .. } => Exit::Usage,
             P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
-            P::Unreachable { .. } | P::ProviderTrouble { .. } | P::RateLimited { .. } | P::NotYet { .. } => {
-                Exit::TryLater
-            }
+            P::Unreachable { .. }
+            | P::ProviderTrouble { .. }
+            | P::RateLimited { .. }
+            | P::NotYet { .. }
+            | P::ProofRefused { .. } => Exit::TryLater,
             P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
             P::KeychainLocked
             | P::KeychainAbsent
@@ -221,6 +231,7 @@ impl Problem {
             | P::IssuerMismatch { .. }
             | P::NotAnIssuer { .. }
             | P::ClientRefused { .. }
+            | P::BadClientKey { .. }
             | P::ScopeRefused { .. }
             | P::SchemeTaken { .. }
             | P::SchemeUnhandled

@@ -54,6 +54,9 @@ fn every_problem() -> Vec<P> {
         P::IssuerMismatch { asked: s("ASKED"), answered: s("ANSWERED") },
         P::NotAnIssuer { issuer: s("ISSUER"), detail: s("DETAIL") },
         P::ClientRefused { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
+        P::BadClientKey { provider: s("PROVIDER"), detail: s("DETAIL") },
+        P::ProofRefused { provider: s("PROVIDER"), detail: s("DETAIL") },
+        P::NotBound { account: s("ACCOUNT") },
         P::ScopeRefused { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::BadCallback { detail: s("DETAIL") },
         P::UnknownCallback,
@@ -98,9 +101,17 @@ fn exit(problem: &P) -> u8 {
         | P::AttemptExpired { .. }
         | P::AttemptCancelled
         | P::Internal { .. } => 1,
-        P::BadRequest { .. } | P::NoSuchAccount { .. } | P::NoSuchProvider { .. } | P::LabelTaken { .. } => 2,
+        P::BadRequest { .. }
+        | P::NoSuchAccount { .. }
+        | P::NoSuchProvider { .. }
+        | P::LabelTaken { .. }
+        | P::NotBound { .. } => 2,
         P::SignInNeeded { .. } | P::SignedOut { .. } => 3,
-        P::Unreachable { .. } | P::ProviderTrouble { .. } | P::RateLimited { .. } | P::NotYet { .. } => 4,
+        P::Unreachable { .. }
+        | P::ProviderTrouble { .. }
+        | P::RateLimited { .. }
+        | P::NotYet { .. }
+        | P::ProofRefused { .. } => 4,
         P::Denied { .. } | P::ConsentDenied { .. } => 5,
         P::KeychainLocked
         | P::KeychainAbsent
@@ -119,6 +130,7 @@ fn exit(problem: &P) -> u8 {
         | P::IssuerMismatch { .. }
         | P::NotAnIssuer { .. }
         | P::ClientRefused { .. }
+        | P::BadClientKey { .. }
         | P::ScopeRefused { .. }
         | P::SchemeTaken { .. }
         | P::SchemeUnhandled

@@ -1,6 +1,8 @@
 // A certified OpenID provider with a person's pages: clients as people register them, rotation with reuse detection.
-// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port.
+// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; CLIENT_JWKS holds the public keys of the
+// clients that prove themselves with one. Who proves a key (DPoP) must do so with the server's nonce.
 import { Provider } from 'oidc-provider';
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
@@ -12,6 +14,15 @@ const confidential = (method) => ({
   // Characters that mean something in a form and in a header.
   client_secret: process.env.CLIENT_SECRET,
   redirect_uris: ['http://127.0.0.1/callback'],
+});
+const keyed = (client_id, more) => ({
+  ...grants,
+  client_id,
+  application_type: 'native',
+  token_endpoint_auth_method: 'private_key_jwt',
+  jwks: JSON.parse(process.env.CLIENT_JWKS),
+  redirect_uris: ['http://127.0.0.1/callback'],
+  ...more,
 });
 
 const server = createServer();
@@ -39,12 +50,24 @@ const provider = new Provider(issuer, {
     },
     confidential('client_secret_post'),
     confidential('client_secret_basic'),
+    {
+      ...grants,
+      client_id: 'bound',
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      dpop_bound_access_tokens: true,
+      redirect_uris: ['http://127.0.0.1/callback'],
+    },
+    ...(process.env.CLIENT_JWKS
+      ? [keyed('keyed'), keyed('keyed-and-bound', { dpop_bound_access_tokens: true })]
+      : []),
   ],
   pkce: { required: () => true },
   // Else short-lived tokens live 15 s longer.
   clockTolerance: 0,
   features: {
     devInteractions: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
     userinfo: { enabled: true },
   },
@@ -67,20 +90,39 @@ const provider = new Provider(issuer, {
   }),
 });
 
+// What an assertion says, but for its id: it is checked already.
+function claims(assertion) {
+  if (!assertion) return undefined;
+  const { jti, ...rest } = JSON.parse(Buffer.from(assertion.split('.')[1], 'base64url'));
+  return rest;
+}
+
 // What came, and how the client proved itself: never with what.
 const seen = [];
+const pushed = [];
 provider.use(async (ctx, next) => {
   if (ctx.path === '/_seen') {
     ctx.body = seen;
     return;
   }
+  if (ctx.path === '/_pushed') {
+    ctx.body = pushed;
+    return;
+  }
   await next();
+  if (ctx.path === '/request') {
+    const { client_assertion, dpop_jkt } = ctx.oidc?.body ?? {};
+    pushed.push({ assertion: claims(client_assertion), dpop_jkt, status: ctx.status });
+  }
   if (ctx.path === '/token' || ctx.path === '/token/revocation') {
     seen.push({
       path: ctx.path,
       grant_type: ctx.oidc?.body?.grant_type,
       header: ctx.get('authorization').split(' ')[0],
       form: ctx.oidc?.body?.client_secret !== undefined,
+      assertion: claims(ctx.oidc?.body?.client_assertion),
+      proof: ctx.get('dpop') !== '',
+      error: ctx.body?.error,
       status: ctx.status,
     });
   }
