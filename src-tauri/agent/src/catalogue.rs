@@ -18,6 +18,9 @@ pub struct Entry {
     verified: bool,
     /// Where a client is registered; may hold `{server}`.
     register: String,
+    /// Whether the redirect is written down there.
+    #[serde(default = "usually")]
+    registers_redirect: bool,
     /// How many sentences say what to do there.
     steps: u8,
     /// A refresh token of a project that is not published ends after so many days.
@@ -62,6 +65,10 @@ pub enum Quirk {
     NoExpiry,
 }
 
+fn usually() -> bool {
+    true
+}
+
 /// Scopes of OpenID Connect Core, whose meaning is the same everywhere.
 const STANDARD: &[&str] = &["openid", "profile", "email", "offline_access"];
 
@@ -76,7 +83,7 @@ impl Entry {
                 None if self.register.contains("{server}") => String::new(),
                 None => self.register.clone(),
             },
-            redirect: redirect.map(str::to_owned),
+            redirect: redirect.filter(|_| self.registers_redirect).map(str::to_owned),
             steps: (1..=self.steps).map(|step| message(&format!("step-{step}"))).collect(),
             usable: self.usable,
             why: message("usable"),

@@ -141,18 +141,6 @@ pub struct Redirect {
     pub uri: Option<Url>,
 }
 
-impl Redirect {
-    /// Whether the address has to be written down at the provider to the letter.
-    fn registered(&self) -> bool {
-        match self.kind {
-            RedirectKind::DeepLink | RedirectKind::Paste => true,
-            // RFC 8252 section 7.3: any port.
-            RedirectKind::Loopback => self.uri.as_ref().is_some_and(|uri| uri.port().is_some()),
-            RedirectKind::Device => false,
-        }
-    }
-}
-
 /// How the client authenticates at the token endpoint (RFC 7591 section 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -291,7 +279,7 @@ impl Provider {
         let redirects = written.redirects.clone().or(from.redirects);
         let redirects = redirects.unwrap_or_else(|| vec![WrittenRedirect::Kind(RedirectKind::DeepLink)]);
         let redirects: Vec<_> = redirects.into_iter().map(|redirect| redirect.check(name)).collect::<Result<_, _>>()?;
-        let redirect = redirects.iter().find(|redirect| redirect.registered());
+        let redirect = redirects.iter().find_map(|redirect| redirect.uri.clone());
         let provider = Self {
             title: written.title.clone().or(from.title).unwrap_or_else(|| name.to_owned()),
             issuer: written.issuer.clone().or(from.issuer),
@@ -322,10 +310,7 @@ impl Provider {
                 .refresh_ends_access_token
                 .or(from.refresh_ends_access_token)
                 .unwrap_or_default(),
-            help: entry.map(|entry| {
-                let redirect = redirect.and_then(|redirect| redirect.uri.as_ref()).map(Url::as_str);
-                entry.help(redirect, written.server.as_deref())
-            }),
+            help: entry.map(|entry| entry.help(redirect.as_ref().map(Url::as_str), written.server.as_deref())),
             redirects,
             written,
         };
@@ -681,6 +666,16 @@ mod tests {
             provider.help.unwrap().usable != Usable::No
         };
         assert!(names.iter().filter(works).count() >= 30);
+    }
+
+    #[test]
+    fn a_step_that_speaks_of_the_redirect_has_it_below() {
+        for name in catalogue::names() {
+            let help = Provider::resolve(name, Written::default()).unwrap().help.unwrap();
+            let words = |step: &String| larder_core::words::message(step, &serde_json::Map::new());
+            let told = help.steps.iter().map(words).any(|step| step.contains("to the letter"));
+            assert_eq!(told, help.redirect.is_some(), "{name}: {:?}", help.redirect);
+        }
     }
 
     #[test]
