@@ -1,6 +1,7 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
 pub mod agent;
+pub mod adopt;
 pub mod alarm;
 pub mod audit;
 pub mod catalogue;
@@ -10,6 +11,7 @@ pub mod configuration;
 pub mod database;
 pub mod device;
 pub mod discovery;
+pub mod discovery_cache;
 pub mod doctor;
 pub mod failpoint;
 pub mod folders;
@@ -25,6 +27,8 @@ pub mod policy;
 pub mod program;
 pub mod providers;
 pub mod pushed;
+pub mod registration;
+pub mod resource;
 pub mod seal;
 pub mod settings;
 pub mod sign_in;

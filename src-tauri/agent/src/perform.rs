@@ -2,13 +2,14 @@
 
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::discovery_cache::Discovery;
 use crate::grants::{self, Endpoints, NotOpened, Tokens};
 use crate::http::Http;
 use crate::keychain::Keychain;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
-use crate::{client_secret, failpoint, token_endpoint};
+use crate::{failpoint, registration, token_endpoint};
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
 use larder_core::names::{AccountId, Generation, Operation};
 use larder_core::problem::{Problem, Why};
@@ -32,6 +33,10 @@ pub struct Hands {
     pub keychain: Keychain,
     /// Asks providers; made anew when the settings change.
     http: RwLock<Http>,
+    /// What providers offer.
+    pub discovery: Discovery,
+    /// Held while a client is registered, or its registration changed: one at a time.
+    pub registering: tokio::sync::Mutex<()>,
     held: Mutex<HashMap<Operation, Held>>,
     keys: Mutex<HashMap<AccountId, DataKey>>,
 }
@@ -92,7 +97,16 @@ pub fn keychain_state(problem: &Problem) -> Option<KeychainState> {
 impl Hands {
     /// Hands that hold nothing yet.
     pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
-        Self { clock, database, keychain, http: RwLock::new(http), held: Mutex::default(), keys: Mutex::default() }
+        Self {
+            discovery: Discovery::new(Arc::clone(&clock)),
+            clock,
+            database,
+            keychain,
+            http: RwLock::new(http),
+            registering: tokio::sync::Mutex::default(),
+            held: Mutex::default(),
+            keys: Mutex::default(),
+        }
     }
 
     /// The account's key: from memory, else from the keychain. Keys are read when first needed.
@@ -118,8 +132,7 @@ impl Hands {
         if endpoints.token_endpoint_auth_method == "none" {
             return Ok(None);
         }
-        let secret =
-            client_secret::read(&self.database, &self.keychain, &endpoints.issuer, &endpoints.client_id).await?;
+        let secret = registration::secret(self, &endpoints.issuer, &endpoints.client_id).await?;
         secret.map(Some).ok_or_else(|| Problem::SecretNeeded { provider: endpoints.issuer.clone() })
     }
 
@@ -154,6 +167,7 @@ impl Hands {
     /// From now on, providers are asked this way.
     pub fn ask_through(&self, http: Http) {
         *self.http.write().unwrap_or_else(PoisonError::into_inner) = http;
+        self.discovery.forget();
     }
 
     /// Performs one effect.

@@ -13,6 +13,9 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// Certificate authorities besides the system's, PEM.
     pub ca_file: Option<PathBuf>,
+    /// The address of the document that describes this client, where its publisher hosts one
+    /// (OAuth Client ID Metadata Document).
+    pub client_id_metadata_document: Option<String>,
     /// Commands, each a program with its arguments. No shell reads them.
     #[serde(default)]
     pub hooks: Hooks,

@@ -114,8 +114,8 @@ pub enum Command {
     after_help = "Prints the account's label. With --no-browser it prints the address to open, alone, and returns."
 )]
 pub struct SignIn {
-    /// The provider's name, see `larder providers list`
-    #[arg(required_unless_present = "account")]
+    /// The provider's name, see `larder providers list`; or the https address of an issuer or of a resource
+    #[arg(value_name = "PROVIDER|URL", required_unless_present = "account")]
     pub provider: Option<String>,
     /// What to call the new account [default: the provider's name]
     #[arg(long, conflicts_with = "account")]

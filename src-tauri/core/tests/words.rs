@@ -40,6 +40,12 @@ fn every_problem() -> Vec<P> {
         P::NotLoopback { field: s("FIELD"), url: s("URL") },
         P::IssuerMismatch { asked: s("ASKED"), answered: s("ANSWERED") },
         P::NotAnIssuer { issuer: s("ISSUER"), detail: s("DETAIL") },
+        P::NoServer { url: s("URL"), detail: s("DETAIL") },
+        P::BadResource { url: s("URL"), detail: s("DETAIL") },
+        P::NoRegistration { issuer: s("ISSUER"), redirect: s("REDIRECT") },
+        P::RegistrationRefused { issuer: s("ISSUER"), error: s("ERROR"), detail: s("DETAIL") },
+        P::RegistrationEnded { issuer: s("ISSUER"), detail: s("DETAIL") },
+        P::RegistrationLeft { issuer: s("ISSUER"), detail: s("DETAIL") },
         P::ClientRefused { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
         P::ScopeRefused { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::BadCallback { detail: s("DETAIL") },
@@ -72,6 +78,7 @@ fn exit(problem: &P) -> u8 {
     match problem {
         P::ProviderInUse { .. }
         | P::NoSuchAttempt { .. }
+        | P::RegistrationLeft { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback
@@ -94,6 +101,11 @@ fn exit(problem: &P) -> u8 {
         | P::NotLoopback { .. }
         | P::IssuerMismatch { .. }
         | P::NotAnIssuer { .. }
+        | P::NoServer { .. }
+        | P::BadResource { .. }
+        | P::NoRegistration { .. }
+        | P::RegistrationRefused { .. }
+        | P::RegistrationEnded { .. }
         | P::ClientRefused { .. }
         | P::ScopeRefused { .. }
         | P::SchemeTaken { .. }

@@ -91,6 +91,7 @@ impl Agent {
             Request::UndoSignOut { account } => match self.house.find(&account) {
                 Ok(known) => {
                     let id = known.id.clone();
+                    self.forgetting.remove(&id);
                     self.happen(HouseEvent::Account { account: id.clone(), event: Event::Undo }).await;
                     let _ = reply.send(self.account_answer(&id));
                 }
@@ -109,6 +110,8 @@ impl Agent {
                 self.doctor(reply);
             }
             Request::Unlock => self.unlock(reply),
+            Request::Find { url } => self.look(url, false, reply).await,
+            Request::Adopt { url } => self.look(url, true, reply).await,
             Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
                 self.happen(HouseEvent::Quiet(true)).await;
@@ -285,6 +288,9 @@ impl Agent {
         if gone && !forget {
             let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation: Revocation::NotTried }));
             return;
+        }
+        if forget && revoke {
+            self.forgets(&id, !gone);
         }
         let revoke = revoke && !gone;
         let event = Event::SignOut { undoable, forget, revoke };

@@ -2,7 +2,7 @@
 
 use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, Hands, HouseEvent, Message, Outcome, Phase,
-    Problem, ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show,
+    Problem, ProviderName, Reply, Secrets, SignedIn, adopt, attempt, callback_verdict, grants, identity, show,
     sign_in,
 };
 use crate::discovery::Server;
@@ -86,7 +86,7 @@ impl Agent {
         tokio::spawn(async move {
             let result = async {
                 let redirect = sign_in::choose_redirect(provider.as_str(), &definition, redirect)?;
-                let server = discovery::discover(&hands.http(), &provider, &definition).await?;
+                let server = hands.discovery.discover(&hands.http(), &provider, &definition).await?;
                 // Last, so that nothing listens for a sign-in that cannot begin.
                 let loopback = match (redirect.kind, &redirect.uri) {
                     (RedirectKind::Loopback, Some(uri)) => Some(Loopback::open(uri, outbox.clone()).await?),
@@ -212,16 +212,14 @@ impl Agent {
             };
             let result = match (ended.outcome, ended.tokens) {
                 (Outcome::Tokens(mut grant), Some(tokens)) => {
-                    match identity::find(
-                        &hands.http(),
-                        clock,
-                        &endpoints,
-                        &provider,
-                        &tokens,
-                        nonce.as_ref().map(|nonce| nonce.expose_secret()),
-                    )
-                    .await
-                    {
+                    let found = match adopt::nameless(&endpoints, &tokens) {
+                        Some(who) => Ok(who),
+                        None => {
+                            let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
+                            identity::find(&hands.http(), clock, &endpoints, &provider, &tokens, nonce).await
+                        }
+                    };
+                    match found {
                         Ok(who) => {
                             // RFC 6749 section 5.1: where the answer names no scope, it is what was asked for.
                             grant.scopes.get_or_insert(scopes);
