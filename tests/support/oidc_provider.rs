@@ -22,6 +22,11 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// A server on a port of the system's choice.
     pub fn start(session: &Session) -> Self {
+        Self::start_with(session, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn start_with(session: &Session, variables: &[(&str, &str)]) -> Self {
         let folder = support("oidc-provider");
         assert!(
             folder.join("node_modules/oidc-provider").is_dir(),
@@ -33,6 +38,7 @@ impl OidcProvider {
             .arg("--no-warnings")
             .arg(folder.join("server.mjs"))
             .env("CLIENT_SECRET", CLIENT_SECRET)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -53,7 +59,24 @@ impl OidcProvider {
 
     /// What came to its token and revocation endpoints, and how the client proved itself.
     pub fn seen(&self) -> Vec<Value> {
-        let mut answer = agent().get(format!("{}/_seen", self.issuer)).call().expect("an answer");
+        self.list("/_seen")
+    }
+
+    /// Requests about registrations: how each began, and what it was answered.
+    pub fn registrations(&self) -> Vec<(String, u64)> {
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let about = |seen: &Value| seen["path"].as_str().is_some_and(|path| path.starts_with("/reg"));
+        let seen = self.seen().into_iter().filter(about);
+        seen.map(|seen| (text(&seen["method"]), seen["status"].as_u64().expect("a status"))).collect()
+    }
+
+    /// What registrations brought: secrets, and the tokens that manage them.
+    pub fn secrets(&self) -> Vec<String> {
+        self.list("/_secrets").iter().map(|secret| secret.as_str().expect("text").to_owned()).collect()
+    }
+
+    fn list(&self, path: &str) -> Vec<Value> {
+        let mut answer = agent().get(format!("{}{path}", self.issuer)).call().expect("an answer");
         serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("a list")
     }
 

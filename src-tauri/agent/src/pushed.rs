@@ -25,10 +25,11 @@ struct Refused {
 /// # Errors
 /// [`Problem::AuthorizationFailed`] where the provider refuses the request, [`Problem::Unreachable`].
 pub async fn push(http: &Http, asks: Client<'_>, endpoint: &Url, request: &Url) -> Result<Option<Url>, Problem> {
+    let basic = asks.endpoints.token_endpoint_auth_method == "client_secret_basic";
     let fields: Vec<(String, String)> = request
         .query_pairs()
-        // The authentication names the client.
-        .filter(|(name, _)| name != "client_id")
+        // `form` names the client, unless the header does; there it belongs to the request all the same (RFC 9126 section 2.1).
+        .filter(|(name, _)| name != "client_id" || basic)
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
     let (body, credentials) = form(asks.endpoints, asks.secret, &fields);

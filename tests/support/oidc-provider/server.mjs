@@ -1,6 +1,8 @@
 // A certified OpenID provider with a person's pages: clients as people register them, rotation with reuse detection.
-// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port.
-import { Provider } from 'oidc-provider';
+// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; REGISTRATION=public|secret lets clients
+// register and manage themselves (RFC 7591, RFC 7592), with a secret if it says so; any resource of this computer is one
+// whose tokens it issues (RFC 8707).
+import { Provider, errors } from 'oidc-provider';
 import { createServer } from 'node:http';
 
 const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
@@ -13,6 +15,10 @@ const confidential = (method) => ({
   client_secret: process.env.CLIENT_SECRET,
   redirect_uris: ['http://127.0.0.1/callback'],
 });
+
+const registration = process.env.REGISTRATION;
+// A server that knows clients with a secret alone has none of the others.
+const known = (client) => registration !== 'secret' || client.token_endpoint_auth_method !== 'none';
 
 const server = createServer();
 await new Promise((resolve, reject) => {
@@ -39,7 +45,8 @@ const provider = new Provider(issuer, {
     },
     confidential('client_secret_post'),
     confidential('client_secret_basic'),
-  ],
+  ].filter(known),
+  ...(registration === 'secret' && { clientAuthMethods: ['client_secret_basic', 'client_secret_post'] }),
   pkce: { required: () => true },
   // Else short-lived tokens live 15 s longer.
   clockTolerance: 0,
@@ -47,6 +54,15 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: true },
     revocation: { enabled: true, allowedPolicy: () => true },
     userinfo: { enabled: true },
+    registration: { enabled: Boolean(registration) },
+    registrationManagement: { enabled: Boolean(registration), rotateRegistrationAccessToken: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (ctx, resource) => {
+        if (new URL(resource).hostname !== '127.0.0.1') throw new errors.InvalidTarget();
+        return { scope: 'read', audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 600 };
+      },
+    },
   },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -67,20 +83,37 @@ const provider = new Provider(issuer, {
   }),
 });
 
+const pick = ({ scope, resource } = {}) => ({ scope, resource });
+
 // What came, and how the client proved itself: never with what.
 const seen = [];
+// What a registration brought and nobody else is to see: a test looks for it in every file.
+const secrets = [];
 provider.use(async (ctx, next) => {
   if (ctx.path === '/_seen') {
     ctx.body = seen;
     return;
   }
+  if (ctx.path === '/_secrets') {
+    ctx.body = secrets;
+    return;
+  }
   await next();
+  if (ctx.path.startsWith('/reg')) {
+    const { client_secret, registration_access_token } = ctx.body ?? {};
+    secrets.push(...[client_secret, registration_access_token].filter(Boolean));
+    seen.push({ path: ctx.path, method: ctx.method, status: ctx.status });
+  }
+  if (ctx.path === '/request') {
+    seen.push({ path: ctx.path, client_id: ctx.oidc?.client?.clientId, ...pick(ctx.oidc?.body), status: ctx.status });
+  }
   if (ctx.path === '/token' || ctx.path === '/token/revocation') {
     seen.push({
       path: ctx.path,
       grant_type: ctx.oidc?.body?.grant_type,
       header: ctx.get('authorization').split(' ')[0],
       form: ctx.oidc?.body?.client_secret !== undefined,
+      resource: ctx.oidc?.body?.resource,
       status: ctx.status,
     });
   }
