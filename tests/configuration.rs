@@ -1,6 +1,7 @@
 //! A configuration that is wrong is named with its file and line, and loses nothing.
 
 use crate::support::{Provider, Session};
+use serde_json::Value;
 use std::fs;
 
 fn write(session: &Session, name: &str, text: &str) {
@@ -111,4 +112,56 @@ fn a_policy_that_cannot_be_read_hands_out_nothing() {
     assert!(said.stdout.contains("policy.toml, line 1") || said.stderr.contains("policy.toml, line 1"), "{said:?}");
     write(&session, "policy.toml", "default = \"allow\"\n");
     session.larder(&["token", "work"]).ok();
+}
+
+#[test]
+fn a_check_says_what_a_provider_offers_and_what_is_wrong_without_signing_in() {
+    let session = Session::new();
+    let provider = Provider::start(&session, 600);
+    session.add("work", &provider);
+    let report = session.larder(&["providers", "check", "work"]).ok();
+    for line in [
+        format!("ok     {0} answers, and is the issuer that it says it is.", provider.issuer),
+        format!("ok     You sign in at {}/authorize", provider.issuer),
+        "ok     It takes PKCE with S256.".to_owned(),
+        "ok     The client is larder-desktop".to_owned(),
+    ] {
+        assert!(report.lines().any(|found| found == line), "{line}\n{report}");
+    }
+    assert!(!report.contains("wrong"), "{report}");
+    // By its address alone, where nothing is written down.
+    let report = session.larder(&["providers", "check", &provider.issuer]).ok();
+    assert!(report.contains("Nothing is written down for this issuer yet"), "{report}");
+    // What ends a sign-in is said in the same words.
+    let ran = session.larder(&["providers", "check", &format!("{}/nowhere", provider.issuer)]);
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert!(ran.stdout.starts_with("wrong  ") && ran.stdout.contains("is not an issuer"), "{ran:?}");
+    let ran = session.larder(&["providers", "check", "mastodon"]);
+    assert!(ran.code == 8 && ran.stdout.contains("It is not said whose server this is"), "{ran:?}");
+    let port = provider.port();
+    drop(provider);
+    let ran = session.larder(&["providers", "check", &format!("http://127.0.0.1:{port}")]);
+    assert_eq!(ran.code, 4, "{ran:?}");
+    // Nothing was asked for but metadata.
+    assert_eq!(session.keychain_items(), 0);
+}
+
+#[test]
+fn the_catalogue_is_there_with_its_help_and_takes_a_server_of_ones_own() {
+    let session = Session::new();
+    let text = session.larder(&["providers", "list", "--json"]).ok();
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let all = all.as_array().expect("a list");
+    assert!(all.len() >= 30, "{} providers", all.len());
+    for provider in all {
+        let help = &provider["help"];
+        assert!(help["steps"].as_array().is_some_and(|steps| steps.len() >= 2), "{provider}");
+        assert_eq!(provider["ready"], false, "{provider}");
+    }
+    let add = ["providers", "add", "social", "--catalogue", "mastodon", "--server", "https://social.example"];
+    session.larder(&[&add[..], &["--client-id", "id"]].concat()).ok();
+    let text = session.larder(&["providers", "list", "--json"]).ok();
+    assert!(text.contains("https://social.example"), "{text}");
+    let said = session.larder(&["sign-in", "mastodon", "--no-browser"]).fails(8);
+    assert!(said.contains("say whose it is"), "{said}");
 }

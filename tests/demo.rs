@@ -183,19 +183,44 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     story.picture(desktop, "menu");
     desktop.keys(&["Escape"]);
 
+    story.step("A sign-in by code, for a browser that is elsewhere");
+    desktop.browser_holds();
+    desktop.keys(&["ctrl+n"]);
+    desktop.reads("Runs on this computer");
+    desktop.keys(&["Return"]);
+    desktop.reads("Is your browser elsewhere?");
+    desktop.press("Sign in with a code");
+    desktop.reads("Sign in on any device");
+    desktop.find("the picture", |seen| seen.name.starts_with("QR code of "));
+    story.picture(desktop, "device");
+    desktop.press("Cancel");
+    desktop.browser_goes_on();
+    desktop.reads("grace@example.com");
+
     story.step("The pages that lead to a client of one's own: Google, Discord, any OpenID provider");
-    for (provider, words, picture) in [
-        ("Google Needs a client of yours", "How to register it", "provider-google"),
-        ("Discord Needs a client of yours", "How to register it", "provider-discord"),
-        ("Add a provider…", "How the answer comes back", "provider-new"),
+    for (typed, words, picture) in [
+        ("google", "How to register it", "provider-google"),
+        ("discord", "How to register it", "provider-discord"),
+        ("mastodon", "Your server's address", "provider-mastodon"),
     ] {
         desktop.keys(&["ctrl+n"]);
         desktop.reads("Runs on this computer");
-        desktop.press(provider);
+        let letters: Vec<String> = typed.chars().map(String::from).collect();
+        desktop.keys(&letters.iter().map(String::as_str).collect::<Vec<_>>());
+        desktop.reads("Needs a client of yours");
+        if typed == "google" {
+            story.picture(desktop, "sign-in-search");
+        }
+        desktop.keys(&["Return"]);
         desktop.reads(words);
         story.picture(desktop, picture);
         desktop.keys(&["Escape"]);
     }
+    desktop.keys(&["ctrl+n"]);
+    desktop.press("Add a provider…");
+    desktop.reads("How the answer comes back");
+    story.picture(desktop, "provider-new");
+    desktop.keys(&["Escape"]);
     desktop.keys(&["ctrl+1"]);
     desktop.reads("grace@example.com");
 

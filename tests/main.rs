@@ -17,6 +17,7 @@ mod loopback;
 mod one_agent;
 mod refreshing;
 mod restarts;
+mod servers;
 mod settings;
 mod sign_in;
 mod sign_out;

@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "own_redirect",
     "copy_own_redirect",
     "save_client",
+    "picture",
     "add_provider",
     "refresh",
     "refresh_all",

@@ -3,7 +3,8 @@
 use crate::alarm::Alarm;
 use crate::audit::Audit;
 use crate::configuration::Configuration;
-use crate::perform::{Hands, Performed, Task, broke_off, keychain_state};
+use crate::keychain::keychain_state;
+use crate::perform::{Hands, Performed, Task, broke_off};
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
@@ -408,14 +409,19 @@ impl Agent {
         }
     }
 
+    /// What is wrong with the configuration.
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.configuration.problems();
+        // Only where the settings can be read: else they are the problem.
+        let named = self.configuration.settings().keychain.store;
+        if self.hands.keychain.chosen().is_some_and(|chosen| chosen != named) && !self.configuration.settings_wrong() {
+            problems.push(Problem::StoreChanged { store: named.name().to_owned() });
+        }
+        problems
+    }
+
     fn view(&self, now: Now) -> HouseView {
-        show::house(
-            &self.house,
-            self.configuration.views(),
-            self.configuration.problems(),
-            self.hands.keychain.kind(),
-            now,
-        )
+        show::house(&self.house, self.configuration.views(), self.problems(), self.hands.keychain.kind(), now)
     }
 
     fn act(&mut self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {

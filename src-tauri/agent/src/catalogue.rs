@@ -71,7 +71,11 @@ impl Entry {
         let message = |part: &str| format!("catalogue.{}.{part}", self.name);
         let scopes = self.written.scopes.iter().flatten().chain(&self.known_scopes);
         ProviderHelp {
-            register: with_server(&self.register, server.unwrap_or("example.com")),
+            register: match server {
+                Some(server) => with_server(&self.register, server),
+                None if self.register.contains("{server}") => String::new(),
+                None => self.register.clone(),
+            },
             redirect: redirect.map(str::to_owned),
             steps: (1..=self.steps).map(|step| message(&format!("step-{step}"))).collect(),
             usable: self.usable,

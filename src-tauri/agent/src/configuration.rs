@@ -106,6 +106,11 @@ impl Configuration {
         problems.cloned().collect()
     }
 
+    /// Whether the settings cannot be read, or not be used.
+    pub fn settings_wrong(&self) -> bool {
+        self.settings.problem.is_some()
+    }
+
     /// The settings, as they could last be read.
     pub fn settings(&self) -> Settings {
         self.settings.good.clone().unwrap_or_default()
@@ -295,7 +300,9 @@ fn demo(issuer: String) -> Result<Provider, Problem> {
         });
     }
     let scopes = ["openid", "profile", "email", "offline_access"].map(larder_core::names::Scope::from).to_vec();
-    let redirects = [RedirectKind::DeepLink, RedirectKind::Loopback].map(providers::WrittenRedirect::Kind).to_vec();
+    let redirects = [RedirectKind::DeepLink, RedirectKind::Loopback, RedirectKind::Device]
+        .map(providers::WrittenRedirect::Kind)
+        .to_vec();
     let written = providers::Written {
         title: Some("Demo".to_owned()),
         issuer: Some(issuer),

@@ -4,7 +4,7 @@ use crate::http::{Http, endpoint};
 use crate::keychain::Keychain;
 use larder_core::problem::Problem;
 use larder_core::time::WallTime;
-use larder_core::view::{Check, CheckView, KeychainState};
+use larder_core::view::{Check, CheckView};
 use url::Url;
 
 /// A clock may be off by so many seconds before ID tokens and lifetimes suffer.
@@ -15,12 +15,7 @@ const MOST_HOSTS: usize = 16;
 
 /// The keychain, without asking anybody for anything.
 pub async fn keychain(keychain: &Keychain) -> CheckView {
-    let problem = match keychain.state().await {
-        KeychainState::Open | KeychainState::Unasked => None,
-        KeychainState::Locked => Some(Problem::KeychainLocked),
-        KeychainState::Absent => Some(Problem::KeychainAbsent),
-        KeychainState::Silent => Some(Problem::KeychainTimeout { seconds: 5 }),
-    };
+    let problem = keychain.check().await.err();
     CheckView { check: Check::Keychain, subject: keychain.kind().to_owned(), problem }
 }
 

@@ -49,16 +49,24 @@ pub fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Replaces a configuration file as a whole: written beside it, on the disk, then renamed.
+/// Replaces a configuration file as a whole: [`replace_bytes`].
 ///
 /// # Errors
 /// [`Problem::DiskFull`].
 pub fn replace(path: &Path, text: &str) -> Result<(), Problem> {
+    replace_bytes(path, text.as_bytes())
+}
+
+/// Replaces a file of the profile as a whole: written beside it, on the disk, then renamed.
+///
+/// # Errors
+/// [`Problem::DiskFull`].
+pub fn replace_bytes(path: &Path, content: &[u8]) -> Result<(), Problem> {
     let write = || -> io::Result<()> {
         let beside = path.with_extension("new");
         let mut file = private_file(&beside)?;
         file.set_len(0)?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
+        io::Write::write_all(&mut file, content)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
         // The rename itself is on the disk only when the folder is.

@@ -1,13 +1,23 @@
-//! The OS keychain, one call at a time on a thread of its own, every call bounded.
+//! What keeps the data keys: the OS keychain, or the store that its person chose instead. One call at a time on a thread
+//! of its own, every call bounded.
 //!
 //! Keychain calls can hang (a locked collection, a service that does not answer) and the Secret Service's client must
 //! not run on an async worker. A call that takes too long is given up together with the thread it hangs on.
 
+mod age_file;
+mod chosen;
+mod credential;
+mod passphrase;
+
+pub use chosen::chosen;
+
 use crate::seal::DataKey;
+use crate::settings::Store;
 use larder_core::names::AccountId;
 use larder_core::problem::Problem;
 use larder_core::scheme::KEYCHAIN_SERVICE;
 use larder_core::view::KeychainState;
+use secrecy::SecretString;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -22,10 +32,14 @@ const PROMPT_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What keeps the data keys. A seam: tests of faults put their own in its place.
 pub trait KeyStore: Send + 'static {
-    /// Whether it opens, without asking anybody for anything.
-    fn state(&mut self) -> KeychainState;
-    /// Opens it; it may ask its person.
-    fn unlock(&mut self) -> Result<(), Problem>;
+    /// Says why it does not open, if it does not, without asking anybody for anything.
+    fn ready(&mut self) -> Result<(), Problem>;
+    /// Opens it; it may ask its person. Some want to be given a passphrase.
+    fn unlock(&mut self, passphrase: Option<&SecretString>) -> Result<(), Problem>;
+    /// Looks closer than [`Self::ready`], for `larder doctor`.
+    fn inspect(&mut self) -> Result<(), Problem> {
+        self.ready()
+    }
     /// The item's bytes, if there is one. Called only while it is open.
     fn get(&mut self, item: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem>;
     /// Stores an item. Called only while it is open.
@@ -42,7 +56,8 @@ pub struct Keychain {
     worker: Mutex<Option<Worker>>,
     /// Threads that hang in a call which was given up.
     hanging: Arc<AtomicUsize>,
-    kind: &'static str,
+    /// Which one it is, once that is known.
+    chosen: Box<dyn Fn() -> Option<Store> + Send + Sync>,
 }
 
 /// The thread that calls the store.
@@ -58,13 +73,26 @@ const MOST_HANGING: usize = 2;
 
 impl Keychain {
     /// A keychain whose store is made by `make`, again after a call that never ended.
-    pub fn new(kind: &'static str, make: impl Fn() -> Box<dyn KeyStore> + Send + Sync + 'static) -> Self {
-        Self { make: Box::new(make), worker: Mutex::new(None), hanging: Arc::default(), kind }
+    pub fn new(
+        chosen: impl Fn() -> Option<Store> + Send + Sync + 'static,
+        make: impl Fn() -> Box<dyn KeyStore> + Send + Sync + 'static,
+    ) -> Self {
+        Self { make: Box::new(make), worker: Mutex::new(None), hanging: Arc::default(), chosen: Box::new(chosen) }
+    }
+
+    /// Which one was chosen; `None` until the settings can be read.
+    pub fn chosen(&self) -> Option<Store> {
+        (self.chosen)()
     }
 
     /// Which one, for people.
     pub fn kind(&self) -> &'static str {
-        self.kind
+        match self.chosen() {
+            None => "not chosen",
+            Some(Store::OsKeychain) => os::KIND,
+            Some(Store::SystemdCredential) => "systemd credential",
+            Some(Store::Passphrase) => "passphrase",
+        }
     }
 
     /// The key of an account; `None` where the keychain has none.
@@ -111,22 +139,32 @@ impl Keychain {
 
     /// Whether it opens, without asking anybody for anything.
     pub async fn state(&self) -> KeychainState {
-        match self.call(PATIENCE, |store| Ok(store.state())).await {
-            Ok(state) => state,
-            Err(_) => KeychainState::Silent,
+        match self.call(PATIENCE, KeyStore::ready).await {
+            Ok(()) => KeychainState::Open,
+            // What is not the store's own word for how it stands is a reason not to answer.
+            Err(problem) => keychain_state(&problem).unwrap_or(KeychainState::Absent),
         }
+    }
+
+    /// What is wrong with it, if anything is; looks closer than [`Self::state`].
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] and its kin; of a file, [`Problem::UnsafePath`] and [`Problem::DatabaseDamaged`] too.
+    pub async fn check(&self) -> Result<(), Problem> {
+        self.call(PATIENCE, KeyStore::inspect).await
     }
 
     /// Opens it. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
     ///
     /// # Errors
-    /// [`Problem::KeychainLocked`] where its person said no, and its kin.
-    pub async fn unlock(&self) -> Result<(), Problem> {
+    /// [`Problem::KeychainLocked`] where its person said no, and its kin; [`Problem::PassphraseNeeded`],
+    /// [`Problem::PassphraseUnset`], [`Problem::WrongPassphrase`].
+    pub async fn unlock(&self, passphrase: Option<SecretString>) -> Result<(), Problem> {
         // On a worker of its own: people take their time, and background work does not wait for them.
         let mut store = (self.make)();
         let (answer, answered) = oneshot::channel();
         std::thread::spawn(move || {
-            let _ = answer.send(store.unlock());
+            let _ = answer.send(store.unlock(passphrase.as_ref()));
         });
         let seconds = u32::try_from(PROMPT_PATIENCE.as_secs()).unwrap_or_default();
         match tokio::time::timeout(PROMPT_PATIENCE, answered).await {
@@ -216,16 +254,20 @@ fn opened<T>(
     store: &mut dyn KeyStore,
     job: impl FnOnce(&mut dyn KeyStore) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    match store.state() {
-        KeychainState::Open => job(store),
-        KeychainState::Locked => Err(Problem::KeychainLocked),
-        KeychainState::Absent | KeychainState::Silent | KeychainState::Unasked => Err(Problem::KeychainAbsent),
-    }
+    store.ready()?;
+    job(store)
 }
 
-/// The keychain of this operating system.
-pub fn os_keychain() -> Keychain {
-    Keychain::new(os::KIND, || Box::new(os::Store::default()))
+/// How the keychain stands, as far as a failed call tells.
+pub fn keychain_state(problem: &Problem) -> Option<KeychainState> {
+    match problem {
+        Problem::KeychainLocked | Problem::PassphraseNeeded | Problem::PassphraseUnset | Problem::WrongPassphrase => {
+            Some(KeychainState::Locked)
+        }
+        Problem::KeychainAbsent | Problem::CredentialUnusable { .. } => Some(KeychainState::Absent),
+        Problem::KeychainTimeout { .. } | Problem::KeychainTrouble { .. } => Some(KeychainState::Silent),
+        _ => None,
+    }
 }
 
 fn refused(error: &keyring::Error) -> Problem {
@@ -259,7 +301,7 @@ fn delete(entry: &keyring::Entry) -> Result<(), Problem> {
 
 #[cfg(target_os = "linux")]
 mod os {
-    use super::{KEYCHAIN_SERVICE, KeyStore, KeychainState, Problem, Zeroizing, delete, get, refused};
+    use super::{KEYCHAIN_SERVICE, KeyStore, Problem, SecretString, Zeroizing, delete, get, refused};
     use keyring_core::api::CredentialStoreApi;
     use secret_service::blocking::SecretService;
     use secret_service::{EncryptionType, Error};
@@ -303,24 +345,24 @@ mod os {
     }
 
     impl KeyStore for Store {
-        fn state(&mut self) -> KeychainState {
+        fn ready(&mut self) -> Result<(), Problem> {
             // Asked anew each time: the store's own look-ups would try to unlock, and with it raise a prompt.
             let state = SecretService::connect(EncryptionType::Plain).and_then(|service| {
                 let collection = service.get_default_collection()?;
                 collection.is_locked()
             });
             match state {
-                Ok(false) => KeychainState::Open,
+                Ok(false) => Ok(()),
                 // No default collection yet: making one asks for a password, so it is as good as locked.
-                Ok(true) | Err(Error::NoResult | Error::Locked) => KeychainState::Locked,
+                Ok(true) | Err(Error::NoResult | Error::Locked) => Err(Problem::KeychainLocked),
                 Err(_) => {
                     self.store = None;
-                    KeychainState::Absent
+                    Err(Problem::KeychainAbsent)
                 }
             }
         }
 
-        fn unlock(&mut self) -> Result<(), Problem> {
+        fn unlock(&mut self, _: Option<&SecretString>) -> Result<(), Problem> {
             let service = SecretService::connect(EncryptionType::Plain).map_err(|_| Problem::KeychainAbsent)?;
             let collection = match service.get_default_collection() {
                 Err(Error::NoResult) => service.create_collection("Login", "default"),
@@ -353,7 +395,7 @@ mod os {
 
 #[cfg(not(target_os = "linux"))]
 mod os {
-    use super::{KEYCHAIN_SERVICE, KeyStore, KeychainState, Problem, Zeroizing, delete, get, refused};
+    use super::{KEYCHAIN_SERVICE, KeyStore, Problem, SecretString, Zeroizing, delete, get, refused};
 
     #[cfg(target_os = "macos")]
     pub const KIND: &str = "macOS Keychain";
@@ -369,14 +411,11 @@ mod os {
     }
 
     impl KeyStore for Store {
-        fn state(&mut self) -> KeychainState {
-            match keyring::Entry::store_status() {
-                Ok(()) => KeychainState::Open,
-                Err(_) => KeychainState::Absent,
-            }
+        fn ready(&mut self) -> Result<(), Problem> {
+            keyring::Entry::store_status().map_err(|_| Problem::KeychainAbsent)
         }
 
-        fn unlock(&mut self) -> Result<(), Problem> {
+        fn unlock(&mut self, _: Option<&SecretString>) -> Result<(), Problem> {
             Ok(())
         }
 

@@ -28,6 +28,7 @@ pub mod program;
 pub mod providers;
 pub mod pushed;
 pub mod registration;
+pub mod report;
 pub mod resource;
 pub mod seal;
 pub mod settings;

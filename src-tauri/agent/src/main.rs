@@ -24,6 +24,7 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Problem> {
     no_core_dumps();
+    let handed_over = larder_agent::socket::handed_over();
     let profile = Profile::locate(|name| std::env::var_os(name))?;
     // One thread serves: an answer then needs no hand-over, and an idle agent wakes one thread. What blocks (database,
     // keychain) has threads of its own.
@@ -31,7 +32,7 @@ fn start() -> Result<(), Problem> {
         .enable_all()
         .build()
         .map_err(|error| Problem::Internal { detail: error.kind().to_string() })?;
-    let result = runtime.block_on(larder_agent::start::run(profile));
+    let result = runtime.block_on(larder_agent::start::run(profile, handed_over));
     // A keychain call that hangs must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result

@@ -5,7 +5,7 @@ use crate::database::Database;
 use crate::discovery_cache::Discovery;
 use crate::grants::{self, Endpoints, NotOpened, Tokens};
 use crate::http::Http;
-use crate::keychain::Keychain;
+use crate::keychain::{Keychain, keychain_state};
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
@@ -82,16 +82,6 @@ pub struct Performed {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How the keychain stands, as far as a failed call tells.
-pub fn keychain_state(problem: &Problem) -> Option<KeychainState> {
-    match problem {
-        Problem::KeychainLocked => Some(KeychainState::Locked),
-        Problem::KeychainAbsent => Some(KeychainState::Absent),
-        Problem::KeychainTimeout { .. } | Problem::KeychainTrouble { .. } => Some(KeychainState::Silent),
-        _ => None,
-    }
 }
 
 impl Hands {

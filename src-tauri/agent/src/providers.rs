@@ -241,6 +241,31 @@ struct File {
 pub type Providers = BTreeMap<ProviderName, Provider>;
 
 impl Provider {
+    /// A public client of this issuer that is not registered yet, to look at what it would meet.
+    pub fn of_issuer(issuer: &str) -> Self {
+        let redirect = Redirect { kind: RedirectKind::DeepLink, uri: Url::parse(REDIRECT_URI).ok() };
+        Self {
+            written: Written::default(),
+            title: issuer.to_owned(),
+            issuer: Some(issuer.to_owned()),
+            authorization_endpoint: None,
+            token_endpoint: None,
+            revocation_endpoint: None,
+            userinfo_endpoint: None,
+            device_authorization_endpoint: None,
+            client_id: String::new(),
+            scopes: vec![Scope::from("openid")],
+            resource: None,
+            scope_separator: " ".to_owned(),
+            redirects: vec![redirect],
+            auth_method: AuthMethod::None,
+            authorization_params: BTreeMap::new(),
+            userinfo: Userinfo::default(),
+            refresh_ends_access_token: false,
+            help: None,
+        }
+    }
+
     /// What is written down, over what the catalogue says; checked as far as that needs nobody's answer.
     ///
     /// # Errors

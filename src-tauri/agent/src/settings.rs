@@ -17,9 +17,45 @@ pub struct Settings {
     /// The address of the document that describes this client, where its publisher hosts one
     /// (OAuth Client ID Metadata Document).
     pub client_id_metadata_document: Option<String>,
+    /// What keeps the keys.
+    #[serde(default)]
+    pub keychain: Keychain,
     /// Commands, each a program with its arguments. No shell reads them.
     #[serde(default)]
     pub hooks: Hooks,
+}
+
+/// What keeps the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keychain {
+    /// Which one. It is chosen when the agent begins.
+    #[serde(default)]
+    pub store: Store,
+}
+
+/// What keeps the keys. Nothing is ever fallen back to: one that does not open is a problem to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    /// The operating system's own.
+    #[default]
+    OsKeychain,
+    /// A file that a credential of the agent's systemd unit opens.
+    SystemdCredential,
+    /// A file that a passphrase opens.
+    Passphrase,
+}
+
+impl Store {
+    /// As it is written in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OsKeychain => "os-keychain",
+            Self::SystemdCredential => "systemd-credential",
+            Self::Passphrase => "passphrase",
+        }
+    }
 }
 
 /// What runs when.
@@ -69,6 +105,23 @@ fn check(path: &Path, text: &str, settings: &Settings) -> Result<(), Problem> {
     if whole { Ok(()) } else { Err(Problem::BadConfig { file: path.display().to_string(), line, detail }) }
 }
 
+/// Reads what keeps the keys, and nothing else: what is wrong elsewhere in the file does not concern them.
+///
+/// # Errors
+/// [`Problem::BadConfig`] with the line.
+pub fn store(path: &Path) -> Result<Store, Problem> {
+    #[derive(Default, Deserialize)]
+    struct Part {
+        #[serde(default)]
+        keychain: Keychain,
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text).map(|part: Part| part.keychain.store),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Store::default()),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +139,21 @@ mod tests {
         assert_eq!(read(&path).unwrap().hooks.on_refresh, ["touch", "/tmp/x y"]);
         std::fs::write(&path, "[hooks]\non_refrehs = [\"touch\"]\n").unwrap();
         assert!(matches!(read(&path), Err(Problem::BadConfig { line: 2, .. })));
+    }
+
+    #[test]
+    fn the_store_is_named_and_an_unknown_one_is_no_other_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        assert_eq!(store(&path), Ok(Store::OsKeychain));
+        for known in [Store::OsKeychain, Store::SystemdCredential, Store::Passphrase] {
+            let text = format!("[hooks]\nunknown = 1\n[keychain]\nstore = \"{}\"\n", known.name());
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(store(&path), Ok(known));
+        }
+        std::fs::write(&path, "\n[keychain]\nstore = \"file\"\n").unwrap();
+        assert!(matches!(store(&path), Err(Problem::BadConfig { line: 3, .. })));
+        std::fs::write(&path, "[keychain]\nshop = \"passphrase\"\n").unwrap();
+        assert!(matches!(store(&path), Err(Problem::BadConfig { line: 2, .. })));
     }
 }

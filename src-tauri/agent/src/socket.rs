@@ -5,6 +5,7 @@ use crate::program;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Ask, Line, MOST_REQUEST, PROTOCOL, Push, Request};
 use larder_core::view::HouseView;
+use listenfd::ListenFd;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -53,6 +54,53 @@ impl Serving {
         let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(CLOSE_PATIENCE, self.places.acquire_many(all)).await;
     }
+}
+
+/// The first descriptor that systemd hands over is this variable's process's alone (sd_listen_fds(3)).
+const FOR_PROCESS: &str = "LISTEN_PID";
+
+/// The sockets that systemd handed over to this process, if it did. Called before there are threads: it changes the
+/// environment, so that nobody whom the agent starts takes them for theirs.
+pub fn handed_over() -> ListenFd {
+    let ours = std::env::var(FOR_PROCESS).is_ok_and(|process| process == std::process::id().to_string());
+    // The crate takes descriptors for ours where the variable is missing; then they may be anything.
+    if ours { ListenFd::from_env() } else { ListenFd::empty() }
+}
+
+/// The socket that systemd listens on for this profile, if it handed one over. What it handed over must be that one.
+///
+/// # Errors
+/// [`Problem::ForeignSocket`].
+pub fn taken_over(mut handed_over: ListenFd, path: &Path) -> Result<Option<UnixListener>, Problem> {
+    let foreign = |detail: String| Problem::ForeignSocket { detail, expected: path.display().to_string() };
+    match handed_over.len() {
+        0 => return Ok(None),
+        1 => {}
+        several => return Err(foreign(format!("there are {several} of them"))),
+    }
+    let listener = handed_over.take_unix_listener(0).ok().flatten();
+    let listener = listener.ok_or_else(|| foreign("it is no Unix stream socket".to_owned()))?;
+    if !listens(&listener) {
+        return Err(foreign("it is a connection, so the unit must say Accept=no".to_owned()));
+    }
+    let address = listener.local_addr().map_err(|error| foreign(error.kind().to_string()))?;
+    if address.as_pathname() != Some(path) {
+        let other = address.as_pathname().map_or_else(|| "no path".into(), Path::to_string_lossy);
+        return Err(foreign(format!("it listens on {other}")));
+    }
+    let listener = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
+    listener.map(Some).map_err(|error| foreign(error.kind().to_string()))
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn listens(socket: &std::os::unix::net::UnixListener) -> bool {
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or_default()
+}
+
+/// The system does not tell; there is no systemd either.
+#[cfg(target_vendor = "apple")]
+fn listens(_: &std::os::unix::net::UnixListener) -> bool {
+    true
 }
 
 /// Binds the socket. The profile's lock is held, so a socket that is there is a dead agent's.

@@ -7,11 +7,12 @@ use crate::configuration::Configuration;
 use crate::database::Database;
 use crate::http::Http;
 use crate::perform::Hands;
-use crate::settings::Settings;
+use crate::settings::{Settings, Store};
 use crate::socket::{self, MOST_CONNECTIONS, Serving};
 use crate::{client_secret, folders, grants, keychain};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
+use listenfd::ListenFd;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
@@ -22,27 +23,41 @@ const INBOX: usize = 1024;
 /// Pushes that a slow reader may be behind, before it gets the view as it stands instead.
 const PUSHES: usize = 256;
 
-/// Takes the profile and serves it until told to make way.
+/// Takes the profile and serves it until told to make way, on the socket that systemd handed over, if it did.
 ///
 /// # Errors
 /// What keeps it from starting; nothing was changed then.
-pub async fn run(profile: Profile) -> Result<(), Problem> {
+pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem> {
     let socket_path = profile.socket()?;
     folders::prepare(&profile)?;
     // However the process ends, the system lets go of it then.
     let lock = take(&profile)?;
+    let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = Database::open(&profile.database())?;
     let audit = Audit::open(&profile.audit())?;
     let accounts = grants::all(&database, clock.now()).await?;
     let secrets = client_secret::kept(&database).await?;
-    let hands =
-        Hands::new(clock, database, keychain::os_keychain(), Http::new(&Settings::default(), &profile.settings())?);
+    let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));
+    // A store that no desktop watches is told of at once: it may wait for its passphrase, and asking it asks nobody.
+    let state = match keychain.chosen() {
+        Some(Store::OsKeychain) => None,
+        _ => Some(keychain.state().await),
+    };
+    let hands = Hands::new(clock, database, keychain, Http::new(&Settings::default(), &profile.settings())?);
     let (outbox, inbox) = mpsc::channel(INBOX);
     let (pushes, _) = broadcast::channel(PUSHES);
     let configuration = Configuration::new(&profile, secrets);
     let agent = Agent::new(hands, audit, configuration, accounts, (outbox.clone(), inbox), pushes.clone());
-    let listener = socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?;
+    let own = handed_over.is_none();
+    let listener = match handed_over {
+        Some(listener) => listener,
+        None => socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?,
+    };
+    if let Some(state) = state {
+        // It is empty still.
+        let _ = outbox.try_send(Message::Keychain(state));
+    }
     let (close, closing) = watch::channel(false);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let serving =
@@ -53,7 +68,10 @@ pub async fn run(profile: Profile) -> Result<(), Problem> {
     agent.run().await;
     served.abort();
     // All is written. The next agent may begin before those who asked this one to go hear that it has.
-    let _ = std::fs::remove_file(&socket_path);
+    // systemd goes on listening on its own one, and starts the next agent.
+    if own {
+        let _ = std::fs::remove_file(&socket_path);
+    }
     drop(lock);
     let _ = close.send(true);
     serving.ended().await;

@@ -129,7 +129,7 @@ pub fn undo_sign_out(link: &Link, account: AccountId) -> Result<(), Problem> {
 /// Asks the keychain to open. The keychain may ask the person, so this follows a click alone.
 pub fn unlock(link: &Link) -> Result<(), Problem> {
     link.notice(None);
-    done(link.ask_long(Request::Unlock)?, "unlock")
+    done(link.ask_long(Request::Unlock { passphrase: None })?, "unlock")
 }
 
 /// The newest events, oldest first.

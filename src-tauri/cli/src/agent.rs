@@ -1,13 +1,20 @@
 //! `larder agent` and `larder unlock`.
 
-use crate::Context;
 use crate::print::Failure;
+use crate::{Context, passphrase};
 use larder_client::{Problem, Request};
 use std::io;
 use std::process::Command;
 
 pub fn unlock(context: &Context) -> Result<(), Failure> {
-    context.connect()?.ask(Request::Unlock)?;
+    let mut client = context.connect()?;
+    match client.ask(Request::Unlock { passphrase: None }) {
+        Err(wanted @ (Problem::PassphraseNeeded | Problem::PassphraseUnset)) => {
+            let passphrase = Some(passphrase::read(wanted)?);
+            client.ask(Request::Unlock { passphrase })?;
+        }
+        answer => drop(answer?),
+    }
     context.print.note("The keychain is open.");
     Ok(())
 }

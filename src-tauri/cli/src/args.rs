@@ -99,7 +99,11 @@ pub enum Command {
     /// Look at everything that sign-ins and refreshes need, and say what to do
     #[command(after_help = "Exits with the gravest of what it found: 9, 6, 8, 3, 4, 1, else 0.")]
     Doctor,
-    /// Ask the keychain to open; it may ask you for its password
+    /// Open the keychain; it may ask you for its password, or this command for your passphrase
+    #[command(
+        after_help = "Where a passphrase opens the keys, it is asked for without echo, or read from stdin where\n\
+                            that is no terminal. The first one that you give is the one."
+    )]
     Unlock,
     /// Run the agent in the foreground, or stop the one that runs
     Agent {
@@ -163,6 +167,16 @@ pub enum Providers {
     Secret {
         /// Its name
         name: String,
+    },
+    /// Look at what one offers, what Larder will use, and what is wrong, without signing in
+    #[command(
+        after_help = "The first thing to run when a sign-in fails. `ok` is as it should be, `odd` works all the\n\
+                            same, `wrong` does not; with a `wrong` the exit code is 8, or 4 where it may pass."
+    )]
+    Check {
+        /// Its name, or the URL of any issuer
+        #[arg(value_name = "NAME|URL")]
+        provider: String,
     },
     /// Remove one from providers.toml
     Remove {

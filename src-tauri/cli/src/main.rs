@@ -7,6 +7,7 @@ mod browser;
 mod doctor;
 mod duration;
 mod events;
+mod passphrase;
 mod policy;
 mod print;
 mod providers;
@@ -69,7 +70,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         }
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only } => accounts::sign_out(context, which, forget, here_only)?,
-        Command::Providers { command } => providers::run(context, command)?,
+        Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
         Command::Doctor => return doctor::doctor(context),

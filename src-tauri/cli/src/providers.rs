@@ -2,19 +2,22 @@
 
 use crate::Context;
 use crate::args::{AddProvider, Providers, Redirect};
-use crate::print::Failure;
+use crate::print::{Failure, cell};
 use crate::{table, words};
-use larder_client::{Answer, Problem, Request, unexpected};
+use larder_client::{Answer, Problem, Request, sentence, unexpected};
 use larder_core::names::ProviderName;
+use larder_core::problem::Exit;
 use larder_core::protocol::{MOST_REQUEST, OnWire};
-use larder_core::view::ProviderView;
+use larder_core::view::{ProviderView, ReportLine, Verdict};
+use larder_core::words::message;
+use serde_json::Map;
 use std::io::{self, Read};
 use toml::{Table, Value};
 
 /// The longest secret that is read, in bytes. Providers' have below a hundred.
 const MOST_SECRET: u64 = 4096;
 
-pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
+pub fn run(context: &Context, command: Providers) -> Result<Exit, Failure> {
     match command {
         Providers::List => {
             let Answer::Providers { providers } = context.connect()?.ask(Request::Providers)? else {
@@ -23,7 +26,7 @@ pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
             if providers.is_empty() {
                 context.print.note("There are no providers yet; `larder providers add` adds one.");
             }
-            context.print.answer(&providers, |providers| list(providers))
+            context.print.answer(&providers, |providers| list(providers))?;
         }
         Providers::Show { name } => {
             let name = ProviderName(name);
@@ -32,7 +35,7 @@ pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
                 return Err(unexpected("provider").into());
             };
             let answer = serde_json::json!({ "name": name, "definition": definition });
-            context.print.answer(&answer, |_| definition.clone())
+            context.print.answer(&answer, |_| definition.clone())?;
         }
         Providers::Add(args) => {
             let definition = match &args.from {
@@ -41,7 +44,6 @@ pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
             };
             context.connect()?.ask(Request::AddProvider { name: ProviderName(args.name.clone()), definition })?;
             context.print.note(&format!("{0} is written down; `larder sign-in {0}` signs in.", args.name));
-            Ok(())
         }
         Providers::Secret { name } => {
             let mut secret = String::new();
@@ -50,14 +52,41 @@ pub fn run(context: &Context, command: Providers) -> Result<(), Failure> {
             let secret = OnWire::new(secret);
             context.connect()?.ask(Request::SetSecret { name: ProviderName(name.clone()), secret })?;
             context.print.note(&format!("The secret of {name} is sealed."));
-            Ok(())
         }
+        Providers::Check { provider } => return check(context, provider),
         Providers::Remove { name } => {
             context.connect()?.ask(Request::RemoveProvider { name: ProviderName(name.clone()) })?;
             context.print.note(&format!("{name} is removed."));
-            Ok(())
         }
     }
+    Ok(Exit::Done)
+}
+
+fn check(context: &Context, provider: String) -> Result<Exit, Failure> {
+    let Answer::Report { lines } = context.connect()?.ask(Request::CheckProvider { provider })? else {
+        return Err(unexpected("check-provider").into());
+    };
+    context.print.answer(&lines, |lines| report(lines))?;
+    let wrong: Vec<&ReportLine> = lines.iter().filter(|line| line.verdict == Verdict::Wrong).collect();
+    let passes = |line: &&ReportLine| line.problem.as_ref().is_some_and(Problem::passes);
+    Ok(match wrong.as_slice() {
+        [] => Exit::Done,
+        all if all.iter().all(passes) => Exit::TryLater,
+        _ => Exit::Configuration,
+    })
+}
+
+fn report(lines: &[ReportLine]) -> String {
+    let words = |line: &ReportLine| match &line.problem {
+        Some(problem) => sentence(problem),
+        None => message(&line.key, &Map::from_iter([("value".to_owned(), line.value.as_str().into())])),
+    };
+    let verdict = |verdict| match verdict {
+        Verdict::Good => "ok   ",
+        Verdict::Odd => "odd  ",
+        Verdict::Wrong => "wrong",
+    };
+    lines.iter().map(|line| format!("{}  {}", verdict(line.verdict), cell(&words(line)))).collect::<Vec<_>>().join("\n")
 }
 
 fn list(providers: &[ProviderView]) -> String {

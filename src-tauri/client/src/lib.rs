@@ -95,6 +95,7 @@ fn repeatable(request: &Request) -> Option<Request> {
         Request::RefreshAll => Some(Request::RefreshAll),
         Request::Doctor => Some(Request::Doctor),
         Request::Find { url } => Some(Request::Find { url: url.clone() }),
+        Request::CheckProvider { provider } => Some(Request::CheckProvider { provider: provider.clone() }),
         _ => None,
     }
 }
@@ -216,8 +217,8 @@ impl Client {
     pub fn ask(&mut self, request: Request) -> Result<Answer, Problem> {
         let at_least = match request {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
-            Request::Unlock => UNLOCK,
             Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
+            Request::Unlock { .. } => UNLOCK,
             _ => Duration::ZERO,
         };
         let timeout = self.timeout.map(|timeout| timeout.max(at_least));

@@ -87,7 +87,7 @@ fn the_agents_problem_is_the_callers() {
         peer.say("{\"id\":3,\"problem\":{\"code\":\"of-tomorrow\"}}\n");
     });
     assert_eq!(client.token("wrok", None), Err(Problem::NoSuchAccount { account: "wrok".to_owned() }));
-    let problem = client.ask(Request::Unlock).unwrap_err();
+    let problem = client.ask(Request::Unlock { passphrase: None }).unwrap_err();
     assert!(matches!(&problem, Problem::Internal { detail } if detail.contains("of-tomorrow")), "{problem:?}");
     agent.join().unwrap();
 }

@@ -54,6 +54,14 @@ pub enum Problem {
     KeychainTimeout { seconds: u32 },
     /// The keychain answered with an error of its own.
     KeychainTrouble { detail: String },
+    /// The keys are in a file that a passphrase opens, and nobody gave it since the agent began.
+    PassphraseNeeded,
+    /// The keys are to be in a file that a passphrase opens, and none is chosen yet.
+    PassphraseUnset,
+    /// It is not the passphrase that was chosen.
+    WrongPassphrase,
+    /// The keys are in a file that a systemd credential opens, and that is not there or is none.
+    CredentialUnusable { path: String, detail: String },
 
     // The agent.
     /// No agent answers on the socket, and none could be started.
@@ -68,6 +76,10 @@ pub enum Problem {
     // Configuration.
     /// A configuration file that cannot be read as it stands.
     BadConfig { file: String, line: usize, detail: String },
+    /// The settings name another store for the keys than the one that this agent began with.
+    StoreChanged { store: String },
+    /// systemd handed over a socket that is not the profile's own.
+    ForeignSocket { detail: String, expected: String },
     /// A provider cannot be used as it is written down.
     BadProvider { provider: String, field: String, detail: String },
     /// Plain http to an address that is not this computer.
@@ -200,11 +212,18 @@ impl Problem {
                 Exit::TryLater
             }
             P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
-            P::KeychainLocked | P::KeychainAbsent | P::KeychainTimeout { .. } | P::KeychainTrouble { .. } => {
-                Exit::Keychain
-            }
+            P::KeychainLocked
+            | P::KeychainAbsent
+            | P::KeychainTimeout { .. }
+            | P::KeychainTrouble { .. }
+            | P::PassphraseNeeded
+            | P::PassphraseUnset
+            | P::WrongPassphrase
+            | P::CredentialUnusable { .. } => Exit::Keychain,
             P::NoAgent { .. } | P::SocketPathTooLong { .. } | P::OtherProtocol { .. } | P::Stopping => Exit::NoAgent,
             P::BadConfig { .. }
+            | P::StoreChanged { .. }
+            | P::ForeignSocket { .. }
             | P::BadProvider { .. }
             | P::NotLoopback { .. }
             | P::IssuerMismatch { .. }

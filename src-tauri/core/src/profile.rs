@@ -101,6 +101,21 @@ impl Profile {
         self.data.join("audit.db")
     }
 
+    /// The keys, where a systemd credential opens them.
+    pub fn credential_keys(&self) -> PathBuf {
+        self.data.join("credential-keys.age")
+    }
+
+    /// The keys, where a passphrase opens them.
+    pub fn passphrase_keys(&self) -> PathBuf {
+        self.data.join("passphrase-keys.age")
+    }
+
+    /// What the passphrase opens, and what opens the keys.
+    pub fn passphrase(&self) -> PathBuf {
+        self.data.join("passphrase.age")
+    }
+
     /// The person's settings.
     pub fn settings(&self) -> PathBuf {
         self.config.join("config.toml")

@@ -7,7 +7,9 @@
 use crate::names::{AccountId, AttemptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
-use crate::view::{AccountView, CheckView, ClientKind, DeviceCode, EventView, HouseView, ProviderView, RedirectKind};
+use crate::view::{
+    AccountView, CheckView, ClientKind, DeviceCode, EventView, HouseView, ProviderView, RedirectKind, ReportLine,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -23,6 +25,9 @@ pub const MOST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// The longest redirect that is looked at, in bytes: browsers cut at 32 KiB and more, codes and state take below 8.
 pub const MOST_CALLBACK: usize = 16 * 1024;
+
+/// The longest passphrase, in bytes: longer than any that a person types.
+pub const MOST_PASSPHRASE: usize = 1024;
 
 /// Text on the wire that must not be shown: a redirect with its code, an access token.
 /// Debug is redacted, the memory is zeroized on drop, and it is serialized only by the protocol.
@@ -46,6 +51,17 @@ impl OnWire {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
+    }
+
+    fn write_some<S: Serializer>(secret: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(secret) => Self::write(secret, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Self::new))
     }
 }
 
@@ -208,8 +224,22 @@ pub enum Request {
     },
     /// Looks at everything that sign-ins and refreshes need.
     Doctor,
+    /// What a provider offers, and what is wrong, without signing in.
+    CheckProvider {
+        /// Its name, or an issuer's URL.
+        provider: String,
+    },
     /// Asks the keychain to open. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
-    Unlock,
+    Unlock {
+        /// For keys in a file that a passphrase opens; the first one that is given is the one.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "OnWire::write_some",
+            deserialize_with = "OnWire::read_some"
+        )]
+        passphrase: Option<OnWire>,
+    },
     /// Commit what is in flight, answer, and make way.
     Drain,
 }
@@ -369,6 +399,11 @@ pub enum Answer {
         default: Decision,
         /// The first that matches wins.
         rules: Vec<Rule>,
+    },
+    /// What was found out about a provider, in the order in which it was looked at.
+    Report {
+        /// Line by line.
+        lines: Vec<ReportLine>,
     },
     /// What was looked at.
     Doctor {

@@ -209,7 +209,7 @@ pub enum SecretState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct ProviderHelp {
-    /// Where.
+    /// Where; empty while it is not said whose server it is.
     pub register: String,
     /// The redirect to write down there, to the letter; none where the provider wants none.
     pub redirect: Option<String>,
@@ -270,7 +270,8 @@ pub enum Usable {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct KeychainView {
-    /// Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager".
+    /// Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager", "systemd credential",
+    /// "passphrase".
     pub kind: String,
     /// How it stood when it was last asked.
     pub state: KeychainState,
@@ -356,6 +357,33 @@ pub struct CheckView {
     pub subject: String,
     /// What is wrong with it, and what to do.
     pub problem: Option<Problem>,
+}
+
+/// A line of what was found out about a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ReportLine {
+    /// What to make of it.
+    pub verdict: Verdict,
+    /// The message, which takes `value`.
+    pub key: String,
+    /// As the provider says it, or as it is written down.
+    pub value: String,
+    /// What would end a sign-in, where a problem says it.
+    pub problem: Option<Problem>,
+}
+
+/// What to make of something that a provider says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Odd or missing, and signing in works all the same.
+    Odd,
+    /// Signing in does not work with it.
+    Wrong,
 }
 
 /// What `larder doctor` looks at.

@@ -31,11 +31,17 @@ fn every_problem() -> Vec<P> {
         P::KeychainAbsent,
         P::KeychainTimeout { seconds: 5 },
         P::KeychainTrouble { detail: s("DETAIL") },
+        P::PassphraseNeeded,
+        P::PassphraseUnset,
+        P::WrongPassphrase,
+        P::CredentialUnusable { path: s("PATH"), detail: s("DETAIL") },
         P::NoAgent { path: s("PATH"), detail: s("DETAIL") },
         P::SocketPathTooLong { path: s("PATH"), length: 108, most: 107 },
         P::OtherProtocol { ours: 1, theirs: 2 },
         P::AlreadyRunning { path: s("PATH") },
         P::BadConfig { file: s("FILE"), line: 3, detail: s("DETAIL") },
+        P::StoreChanged { store: s("STORE") },
+        P::ForeignSocket { detail: s("DETAIL"), expected: s("EXPECTED") },
         P::BadProvider { provider: s("PROVIDER"), field: s("FIELD"), detail: s("DETAIL") },
         P::NotLoopback { field: s("FIELD"), url: s("URL") },
         P::IssuerMismatch { asked: s("ASKED"), answered: s("ANSWERED") },
@@ -94,9 +100,18 @@ fn exit(problem: &P) -> u8 {
         P::SignInNeeded { .. } | P::SignedOut { .. } => 3,
         P::Unreachable { .. } | P::ProviderTrouble { .. } | P::RateLimited { .. } | P::NotYet { .. } => 4,
         P::Denied { .. } | P::ConsentDenied { .. } => 5,
-        P::KeychainLocked | P::KeychainAbsent | P::KeychainTimeout { .. } | P::KeychainTrouble { .. } => 6,
+        P::KeychainLocked
+        | P::KeychainAbsent
+        | P::KeychainTimeout { .. }
+        | P::KeychainTrouble { .. }
+        | P::PassphraseNeeded
+        | P::PassphraseUnset
+        | P::WrongPassphrase
+        | P::CredentialUnusable { .. } => 6,
         P::Stopping | P::NoAgent { .. } | P::SocketPathTooLong { .. } | P::OtherProtocol { .. } => 7,
         P::BadConfig { .. }
+        | P::StoreChanged { .. }
+        | P::ForeignSocket { .. }
         | P::BadProvider { .. }
         | P::NotLoopback { .. }
         | P::IssuerMismatch { .. }

@@ -6,7 +6,8 @@ import type { KeychainState } from "./KeychainState";
  */
 export type KeychainView = { 
 /**
- * Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager".
+ * Which one, for people: "Secret Service", "macOS Keychain", "Windows Credential Manager", "systemd credential",
+ * "passphrase".
  */
 kind: string, 
 /**

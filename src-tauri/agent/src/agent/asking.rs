@@ -6,7 +6,7 @@ use super::{
     show,
 };
 use crate::http::Http;
-use crate::{client_secret, doctor};
+use crate::{client_secret, doctor, report};
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
 use larder_core::view::{Check, CheckView};
@@ -105,13 +105,14 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {
                 self.look_at_configuration().await;
                 self.doctor(reply);
             }
-            Request::Unlock => self.unlock(reply),
             Request::Find { url } => self.look(url, false, reply).await,
             Request::Adopt { url } => self.look(url, true, reply).await,
+            Request::Unlock { passphrase } => self.unlock(passphrase.as_ref(), reply),
             Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
                 self.happen(HouseEvent::Quiet(true)).await;
@@ -234,6 +235,31 @@ impl Agent {
             .map(|account| Answer::Account(Box::new(show::account(account, self.hands.clock.now()))))
     }
 
+    /// Finds out off the loop what a provider offers.
+    async fn check_provider(&mut self, provider: String, reply: Reply) {
+        self.look_at_configuration().await;
+        let http = self.hands.http();
+        if provider.contains("://") {
+            tokio::spawn(async move {
+                let _ = reply.send(Ok(Answer::Report { lines: report::of_issuer(&http, &provider).await }));
+            });
+            return;
+        }
+        let name = ProviderName(provider);
+        match self.configuration.provider(&name) {
+            Ok(definition) => {
+                let lacks_secret = self.configuration.lacks_secret(&definition);
+                tokio::spawn(async move {
+                    let lines = report::of(&http, &name, &definition, lacks_secret).await;
+                    let _ = reply.send(Ok(Answer::Report { lines }));
+                });
+            }
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+            }
+        }
+    }
+
     /// An ask was for something that is done now.
     pub(super) fn answer_ask(&mut self, ask: u64) {
         let Some(asker) = self.askers.remove(&ask) else { return };
@@ -346,7 +372,7 @@ impl Agent {
 
     /// Looks at everything, off the loop.
     fn doctor(&self, reply: Reply) {
-        let problems = self.configuration.problems();
+        let problems = self.problems();
         let (issuers, proxy) = (self.configuration.issuers(), self.configuration.settings().proxy);
         let hands = Arc::clone(&self.hands);
         tokio::spawn(async move {
@@ -402,10 +428,11 @@ impl Agent {
     }
 
     /// Asks the keychain to open; it may ask its person. Off the loop: people take their time.
-    fn unlock(&self, reply: Reply) {
+    fn unlock(&self, passphrase: Option<&OnWire>, reply: Reply) {
+        let passphrase = passphrase.map(|passphrase| secrecy::SecretString::from(passphrase.expose()));
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
-            let result = hands.keychain.unlock().await;
+            let result = hands.keychain.unlock(passphrase).await;
             let state = hands.keychain.state().await;
             let _ = outbox.send(Message::Keychain(state)).await;
             let _ = reply.send(result.map(|()| Answer::Done));

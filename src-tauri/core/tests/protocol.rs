@@ -1,0 +1,20 @@
+//! What older and newer programs make of each other's messages.
+
+use larder_core::protocol::{Ask, OnWire, Request};
+
+#[test]
+fn unlock_without_a_passphrase_is_the_message_that_it_was_before_there_were_any() {
+    let ask: Ask = serde_json::from_str(r#"{"id":1,"request":{"do":"unlock"}}"#).unwrap();
+    assert!(matches!(ask.request, Request::Unlock { passphrase: None }));
+    assert_eq!(serde_json::to_string(&ask).unwrap(), r#"{"id":1,"request":{"do":"unlock"}}"#);
+}
+
+#[test]
+fn a_passphrase_goes_over_the_wire_and_nowhere_else() {
+    let request = Request::Unlock { passphrase: Some(OnWire::new("correct horse".to_owned())) };
+    assert!(!format!("{request:?}").contains("correct"), "{request:?}");
+    let text = serde_json::to_string(&request).unwrap();
+    assert_eq!(text, r#"{"do":"unlock","passphrase":"correct horse"}"#);
+    let read: Request = serde_json::from_str(&text).unwrap();
+    assert!(matches!(read, Request::Unlock { passphrase: Some(read) } if read.expose() == "correct horse"));
+}
