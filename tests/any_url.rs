@@ -86,7 +86,10 @@ fn a_resource_is_signed_in_to_by_its_address_and_its_tokens_are_for_it_alone() {
     let (said, shown) = (ran.stderr.clone(), ran.ok());
     assert!(said.contains("a client that Larder registered there"), "{said}");
     let pushed = pushed(&provider);
-    assert_eq!((&pushed["resource"], &pushed["scope"]), (&json!(url), &json!("openid profile email offline_access read")));
+    assert_eq!(
+        (&pushed["resource"], &pushed["scope"]),
+        (&json!(url), &json!("openid profile email offline_access read"))
+    );
     let redirect = provider.browse(&shown, "ada");
     assert_eq!(session.larder_reads(&["callback"], &redirect).ok(), "127.0.0.1");
     let first: Value = serde_json::from_str(&session.larder(&["token", "127.0.0.1", "--json"]).ok()).expect("JSON");
@@ -99,7 +102,8 @@ fn a_resource_is_signed_in_to_by_its_address_and_its_tokens_are_for_it_alone() {
     assert_eq!(seen.len(), 2);
     assert!(seen.iter().all(|seen| seen["resource"] == json!(url) && seen["status"] == 200), "{seen:?}");
     // What it was signed in with stays, whatever the configuration says later.
-    let changed = providers_file(&session).replace(&format!("resource = \"{url}\""), "resource = \"http://127.0.0.1/x\"");
+    let changed =
+        providers_file(&session).replace(&format!("resource = \"{url}\""), "resource = \"http://127.0.0.1/x\"");
     assert!(changed.contains("http://127.0.0.1/x"), "{changed}");
     std::fs::write(session.profile().join("providers.toml"), changed).unwrap();
     session.larder(&["refresh", "127.0.0.1"]).ok();
@@ -207,9 +211,7 @@ fn a_client_of_the_persons_own_comes_before_any_other() {
 #[test]
 fn a_document_that_describes_the_client_comes_before_a_registration() {
     let session = Session::new();
-    let more = |origin: &str| {
-        json!({ "client_id_metadata_document_supported": true, "registration_endpoint": format!("{origin}/reg") })
-    };
+    let more = |origin: &str| json!({ "client_id_metadata_document_supported": true, "registration_endpoint": format!("{origin}/reg") });
     let server = bare(more, &[]);
     let document = "https://larder.example/client.json";
     std::fs::create_dir_all(session.profile()).unwrap();
@@ -265,7 +267,9 @@ fn looking_at_an_address_changes_nothing() {
     let resource = resource(&provider.issuer);
     let url = format!("{}/mcp", resource.origin);
     let find = || ask(&session, Request::Find { url: url.clone() }).expect("it is found");
-    let Answer::Found { issuer, resource: whom, client, provider: name, title, .. } = find() else { panic!("no answer") };
+    let Answer::Found { issuer, resource: whom, client, provider: name, title, .. } = find() else {
+        panic!("no answer")
+    };
     assert_eq!((issuer.as_str(), whom.as_deref(), name), (provider.issuer.as_str(), Some(url.as_str()), None));
     assert_eq!((client, title.as_str()), (Some(ClientKind::Registration), "Ada's notes"));
     assert!(provider.registrations().is_empty() && providers_file(&session).is_empty());

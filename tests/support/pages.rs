@@ -49,7 +49,8 @@ impl Pages {
     pub fn start<P: Into<String>>(pages: impl FnOnce(&str) -> Vec<(P, Page)>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let origin = format!("http://{}", listener.local_addr().expect("an address"));
-        let pages: BTreeMap<String, Page> = pages(&origin).into_iter().map(|(path, page)| (path.into(), page)).collect();
+        let pages: BTreeMap<String, Page> =
+            pages(&origin).into_iter().map(|(path, page)| (path.into(), page)).collect();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         std::thread::spawn(move || {

@@ -1,7 +1,5 @@
 //! A provider for an address: what the address leads to, and as which client Larder signs in there.
 
-
-use crate::{catalogue, client_secret};
 use crate::grants::{Endpoints, Tokens};
 use crate::http::host;
 use crate::identity::Who;
@@ -9,6 +7,7 @@ use crate::perform::Hands;
 use crate::providers::{AuthMethod, Provider, Providers, Written, WrittenRedirect};
 use crate::registration::{self, LOOPBACK_URI};
 use crate::resource::{self, Found};
+use crate::{catalogue, client_secret};
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
 use larder_core::scheme::REDIRECT_URI;
@@ -198,4 +197,120 @@ pub fn nameless(endpoints: &Endpoints, tokens: &Tokens) -> Option<Who> {
 /// Host and port of an address, for people.
 pub fn shown(found: &Found) -> String {
     host(&found.url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::Metadata;
+    use serde_json::{Value, json};
+    use url::Url;
+
+    const ISSUER: &str = "https://id.example";
+
+    fn found(metadata: Value, resource: Option<&str>) -> Found {
+        let mut document = json!({ "issuer": ISSUER });
+        document.as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        let metadata: Metadata = serde_json::from_value(document).unwrap();
+        let url = Url::parse(resource.unwrap_or(ISSUER)).unwrap();
+        let resource = resource.map(str::to_owned);
+        Found { url, metadata, resource, title: String::new(), scopes: Vec::new() }
+    }
+
+    fn provider(issuer: &str, client: &str, resource: Option<&str>) -> Provider {
+        let written = Written {
+            issuer: Some(issuer.to_owned()),
+            client_id: Some(client.to_owned()),
+            resource: resource.map(str::to_owned),
+            ..Written::default()
+        };
+        Provider::resolve("p", written).unwrap()
+    }
+
+    fn providers(list: &[(&str, Provider)]) -> Providers {
+        list.iter().map(|(name, provider)| (ProviderName::from(*name), provider.clone())).collect()
+    }
+
+    fn registrations(clients: &[&str]) -> Registrations {
+        clients.iter().map(|client| (ISSUER.to_owned(), (*client).to_owned())).collect()
+    }
+
+    #[test]
+    fn clients_are_taken_in_their_order() {
+        const DOCUMENT: &str = "https://larder.example/client.json";
+        let all =
+            json!({ "client_id_metadata_document_supported": true, "registration_endpoint": "https://id.example/r" });
+        let mine =
+            providers(&[("mine", provider(ISSUER, "c", None)), ("else", provider("https://b.example", "d", None))]);
+        let none = Providers::new();
+        let of = |metadata: &Value, providers, document, kept: &[&str]| {
+            choose(&found(metadata.clone(), None), providers, document, &registrations(kept))
+        };
+        let own = Choice::Provider { name: "mine".into(), kind: ClientKind::Own, whole: true };
+        assert_eq!(of(&all, &mine, Some(DOCUMENT), &["k"]), own);
+        assert_eq!(of(&all, &none, Some(DOCUMENT), &["k"]), Choice::Document(DOCUMENT.to_owned()));
+        assert_eq!(of(&all, &none, None, &["k"]), Choice::Registered("k".to_owned()));
+        assert_eq!(of(&all, &none, None, &[]), Choice::Register);
+        // A document is named to none that does not take it.
+        let plain = json!({ "registration_endpoint": "https://id.example/r" });
+        assert_eq!(of(&plain, &none, Some(DOCUMENT), &[]), Choice::Register);
+        assert_eq!(of(&json!({}), &none, Some(DOCUMENT), &[]), Choice::Nobody);
+        assert_eq!(of(&json!({}), &none, None, &[]).kind(), None);
+    }
+
+    #[test]
+    fn the_provider_of_the_very_address_comes_first_and_the_persons_own_client_before_another() {
+        let asked = found(json!({}), Some("https://mcp.example/a"));
+        let list = providers(&[
+            ("a", provider(ISSUER, "registered", Some("https://mcp.example/b"))),
+            ("b", provider(ISSUER, "own", None)),
+        ]);
+        let choice = choose(&asked, &list, None, &registrations(&["registered"]));
+        assert_eq!(choice, Choice::Provider { name: "b".into(), kind: ClientKind::Own, whole: false });
+        let mut list = list;
+        list.insert("c".into(), provider(ISSUER, "registered", Some("https://mcp.example/a")));
+        let choice = choose(&asked, &list, None, &registrations(&["registered"]));
+        assert_eq!(choice, Choice::Provider { name: "c".into(), kind: ClientKind::Registration, whole: true });
+        // Character by character: another issuer is another one.
+        let other = providers(&[("d", provider("https://id.example/", "own", None))]);
+        assert_eq!(choose(&asked, &other, None, &registrations(&[])), Choice::Nobody);
+    }
+
+    #[test]
+    fn a_provider_is_named_after_its_host_and_never_after_another_one() {
+        let of = |url: &str, taken: &[&str]| {
+            let found = Found { url: Url::parse(url).unwrap(), ..found(json!({}), None) };
+            name(&found, |name| taken.contains(&name.as_str())).0
+        };
+        assert_eq!(of("https://mcp.example:8443/a", &[]), "mcp.example");
+        assert_eq!(of("https://mcp.example", &["mcp.example", "mcp.example-2"]), "mcp.example-3");
+        assert_eq!(of("http://[::1]:80/", &[]), "1");
+        let long = of(&format!("https://{}.example", "a".repeat(60)), &["a".repeat(MOST_NAME).as_str()]);
+        assert_eq!(long, format!("{}-2", "a".repeat(MOST_NAME)));
+    }
+
+    #[test]
+    fn only_a_resource_whose_server_tells_no_names_has_an_account_without_one() {
+        let tokens = |id_token: Option<&str>| Tokens {
+            access_token: "a".to_owned().into(),
+            refresh_token: None,
+            id_token: id_token.map(|token| token.to_owned().into()),
+            token_type: "Bearer".to_owned(),
+        };
+        let endpoints = |userinfo: Option<&str>, resource: Option<&str>| Endpoints {
+            issuer: ISSUER.to_owned(),
+            client_id: "c".to_owned(),
+            token_endpoint_auth_method: "none".to_owned(),
+            token_endpoint: String::new(),
+            revocation_endpoint: None,
+            userinfo_endpoint: userinfo.map(str::to_owned),
+            jwks_uri: Some("j".to_owned()),
+            resource: resource.map(str::to_owned),
+        };
+        let who = nameless(&endpoints(None, Some("https://mcp.example/a")), &tokens(None)).unwrap();
+        assert_eq!((who.subject.as_str(), who.openid), ("https://mcp.example/a", false));
+        assert!(nameless(&endpoints(None, None), &tokens(None)).is_none());
+        assert!(nameless(&endpoints(Some("u"), Some("r")), &tokens(None)).is_none());
+        assert!(nameless(&endpoints(None, Some("r")), &tokens(Some("t"))).is_none());
+    }
 }

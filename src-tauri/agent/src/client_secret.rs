@@ -176,7 +176,8 @@ pub async fn kept(database: &Database) -> Result<BTreeSet<(String, String)>, Pro
 pub async fn registrations(database: &Database) -> Result<BTreeSet<(String, String)>, Problem> {
     database
         .run(|connection| {
-            let mut statement = connection.prepare("SELECT issuer, client_id FROM client WHERE kind = 'registration'")?;
+            let mut statement =
+                connection.prepare("SELECT issuer, client_id FROM client WHERE kind = 'registration'")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

@@ -109,8 +109,7 @@ impl Http {
     /// [`NoAnswer`].
     pub async fn knock(&self, url: &Url) -> Result<(u16, reqwest::header::HeaderMap), NoAnswer> {
         let request = self.for_host(url).get(url.clone()).header("accept", "application/json, text/event-stream");
-        let response =
-            request.send().await.map_err(|error| NoAnswer { host: host(url), sent: !error.is_connect() })?;
+        let response = request.send().await.map_err(|error| NoAnswer { host: host(url), sent: !error.is_connect() })?;
         Ok((response.status().as_u16(), response.headers().clone()))
     }
 

@@ -1,7 +1,7 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
-pub mod agent;
 pub mod adopt;
+pub mod agent;
 pub mod alarm;
 pub mod audit;
 pub mod catalogue;

@@ -2,7 +2,7 @@
 
 use crate::client_secret::{self, Kind};
 use crate::discovery::Metadata;
-use crate::http::{Http, Response, endpoint, host};
+use crate::http::{Http, Response, endpoint, host, is_loopback};
 use crate::perform::Hands;
 use crate::token_endpoint::plain;
 use larder_core::problem::Problem;
@@ -201,7 +201,7 @@ async fn renew(
         if information.client_id != client {
             return Err(refused("the answer is about another client"));
         }
-        registration.take(&information);
+        registration.take(issuer, &information);
         let secret = secret_of(&information);
         // Sealed before anything else: the token before it may be good for nothing any more.
         keep(hands, issuer, client, &registration, secret.clone()).await.map_err(Failed::Because)?;
@@ -243,7 +243,7 @@ async fn delete(http: &Http, issuer: &str, registration: &Registration) -> Resul
 impl Registration {
     fn manager(&self, issuer: &str) -> Result<(Url, &str), Problem> {
         match (&self.registration_client_uri, &self.registration_access_token) {
-            (Some(uri), Some(token)) => Ok((endpoint(issuer, "registration_client_uri", uri)?, token.as_str())),
+            (Some(uri), Some(token)) => Ok((at(issuer, "registration_client_uri", uri)?, token.as_str())),
             _ => {
                 let detail = "it offers no management of registrations".to_owned();
                 Err(Problem::RegistrationEnded { issuer: issuer.to_owned(), detail })
@@ -252,13 +252,13 @@ impl Registration {
     }
 
     /// RFC 7592 section 3: what an answer leaves out stays as it was.
-    fn take(&mut self, information: &Information) {
+    fn take(&mut self, issuer: &str, information: &Information) {
         if let Some(token) = &information.registration_access_token {
             self.registration_access_token = Some(token.clone());
         }
         // Larder's token goes where its own issuer says; never in plain text over a network.
         if let Some(uri) = &information.registration_client_uri
-            && endpoint("", "registration_client_uri", uri).is_ok()
+            && at(issuer, "registration_client_uri", uri).is_ok()
         {
             self.registration_client_uri = Some(uri.clone());
         }
@@ -269,6 +269,21 @@ impl Registration {
             self.token_endpoint_auth_method.clone_from(method);
         }
     }
+}
+
+/// Where an issuer registers clients: https, and this computer only for an issuer that is on it. Nobody else has any
+/// business to have Larder post something here.
+fn at(issuer: &str, field: &str, text: &str) -> Result<Url, Problem> {
+    let refused =
+        |detail: String| Problem::RegistrationRefused { issuer: issuer.to_owned(), error: field.to_owned(), detail };
+    let url = endpoint("", field, text).map_err(|problem| match problem {
+        Problem::BadProvider { detail, .. } => refused(detail),
+        _ => refused("it is reached by plain http".to_owned()),
+    })?;
+    if is_loopback(&url) && !Url::parse(issuer).is_ok_and(|issuer| is_loopback(&issuer)) {
+        return Err(refused("it is on this computer".to_owned()));
+    }
+    Ok(url)
 }
 
 /// A secret, and when it ends; RFC 7591 section 3.2.1: seconds since 1970, 0 for never.
@@ -298,8 +313,7 @@ fn asked<'a>(device: bool) -> Asked<'a> {
 /// Asks for a registration: a public client first, and with Larder's own link; less of both where the server says no.
 async fn ask(http: &Http, metadata: &Metadata) -> Result<Registered, Problem> {
     let issuer = &metadata.issuer;
-    let text = metadata.registration_endpoint.as_deref().unwrap_or_default();
-    let url = endpoint(issuer, "registration_endpoint", text)?;
+    let url = at(issuer, "registration_endpoint", metadata.registration_endpoint.as_deref().unwrap_or_default())?;
     let methods = metadata.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
     let with_secret =
         ["client_secret_basic", "client_secret_post"].into_iter().find(|name| methods.iter().any(|m| m == name));
@@ -347,20 +361,13 @@ fn read(response: Response, url: &Url) -> Result<Information, Failed> {
                 error: plain(&refusal.error),
                 detail: refusal.error_description.map_or_else(|| "it gave no reason".to_owned(), |text| plain(&text)),
             },
-            Err(_) => {
-                Failed::Refused { error: format!("status {status}"), detail: "it gave no reason".to_owned() }
-            }
+            Err(_) => Failed::Refused { error: format!("status {status}"), detail: "it gave no reason".to_owned() },
         }),
     }
 }
 
 /// RFC 7591 section 3.2.1: the server may have changed what was asked for, so what it says is what holds.
-fn registered(
-    issuer: &str,
-    asked: &Asked<'_>,
-    device: bool,
-    information: &Information,
-) -> Result<Registered, Problem> {
+fn registered(issuer: &str, asked: &Asked<'_>, device: bool, information: &Information) -> Result<Registered, Problem> {
     let unusable = |detail: &str| Problem::RegistrationRefused {
         issuer: issuer.to_owned(),
         error: "unusable answer".to_owned(),
@@ -379,7 +386,7 @@ fn registered(
         token_endpoint_auth_method: asked.token_endpoint_auth_method.to_owned(),
         device,
     };
-    registration.take(information);
+    registration.take(issuer, information);
     match registration.token_endpoint_auth_method.as_str() {
         "none" => {}
         "client_secret_basic" | "client_secret_post" if secret.is_some() => {}
@@ -392,4 +399,243 @@ fn registered(
     // A secret that a public client was given is of no use, and nothing to keep.
     let secret = secret.filter(|_| registration.token_endpoint_auth_method != "none");
     Ok(Registered { client_id, secret, registration })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::database::Database;
+    use crate::keychain::{KeyStore, Keychain};
+    use crate::settings::Settings;
+    use larder_core::time::{BootTime, Now, WallTime};
+    use serde_json::{Value, json};
+    use std::collections::HashMap;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What was asked: method, Authorization, and the body.
+    type Log = Arc<Mutex<Vec<(String, String, Value)>>>;
+
+    /// A server that gives these answers, one after the other.
+    async fn serve(answers: Vec<(u16, Value)>) -> (String, Log) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let log = Log::default();
+        let seen = Arc::clone(&log);
+        tokio::spawn(async move {
+            for (status, answer) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                let (head, body) = loop {
+                    let mut part = vec![0; 4096];
+                    let length = stream.read(&mut part).await.unwrap();
+                    request.extend_from_slice(&part[..length]);
+                    let text = String::from_utf8_lossy(&request).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let field = |name: &str| {
+                        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix(name).map(str::to_owned))
+                    };
+                    let wanted = field("content-length:").map_or(0, |length| length.trim().parse().unwrap());
+                    if body.len() >= wanted {
+                        break (head.to_owned(), body.to_owned());
+                    }
+                };
+                let method = head.split(' ').next().unwrap().to_owned();
+                let bearer = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
+                let body = serde_json::from_str(&body).unwrap_or(Value::Null);
+                seen.lock().unwrap().push((method, bearer.to_owned(), body));
+                let text = answer.to_string();
+                let head = format!("content-length: {}\r\nconnection: close", text.len());
+                stream.write_all(format!("HTTP/1.1 {status} -\r\n{head}\r\n\r\n{text}").as_bytes()).await.unwrap();
+            }
+        });
+        (origin, log)
+    }
+
+    struct Memory(Arc<Mutex<HashMap<String, Vec<u8>>>>);
+
+    impl KeyStore for Memory {
+        fn ready(&mut self) -> Result<(), Problem> {
+            Ok(())
+        }
+        fn unlock(&mut self, _: Option<&SecretString>) -> Result<(), Problem> {
+            Ok(())
+        }
+        fn get(&mut self, item: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
+            Ok(self.0.lock().unwrap().get(item).cloned().map(Zeroizing::new))
+        }
+        fn put(&mut self, item: &str, bytes: &[u8]) -> Result<(), Problem> {
+            self.0.lock().unwrap().insert(item.to_owned(), bytes.to_vec());
+            Ok(())
+        }
+        fn delete(&mut self, item: &str) -> Result<(), Problem> {
+            self.0.lock().unwrap().remove(item);
+            Ok(())
+        }
+    }
+
+    /// The moment of all these tests, in seconds since 1970.
+    const NOW: i64 = 1_790_000_000;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Now {
+            Now { wall: WallTime(NOW * 1000), boot: BootTime(0) }
+        }
+    }
+
+    fn hands(folder: &Path) -> Hands {
+        let items = Arc::new(Mutex::new(HashMap::new()));
+        let keychain = Keychain::new(|| None, move || Box::new(Memory(Arc::clone(&items))));
+        let http = Http::new(&Settings::default(), &folder.join("config.toml")).unwrap();
+        Hands::new(Arc::new(Still), Database::open(&folder.join("larder.db")).unwrap(), keychain, http)
+    }
+
+    fn metadata(origin: &str, more: Value) -> Metadata {
+        let mut metadata = json!({ "issuer": origin, "registration_endpoint": format!("{origin}/reg") });
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(metadata).unwrap()
+    }
+
+    /// A registration that is managed at `/client` of this origin, kept with its secret.
+    async fn registered_with_secret(hands: &Hands, origin: &str, ends: i64) {
+        let registration = Registration {
+            registration_access_token: Some(Zeroizing::new("token-1".to_owned())),
+            registration_client_uri: Some(format!("{origin}/client")),
+            redirect_uris: vec![LOOPBACK_URI.to_owned()],
+            token_endpoint_auth_method: "client_secret_basic".to_owned(),
+            device: false,
+        };
+        let secret = Some((SecretString::from("secret-1"), Some(ends * 1000)));
+        keep(hands, origin, "c", &registration, secret).await.unwrap();
+    }
+
+    fn text(secret: Option<SecretString>) -> Option<String> {
+        secret.map(|secret| secret.expose_secret().to_owned())
+    }
+
+    #[tokio::test]
+    async fn less_is_asked_for_where_a_server_refuses_a_redirect_or_a_client_without_a_secret() {
+        let refusal = |error: &str| (400, json!({ "error": error }));
+        let granted = json!({ "client_id": "c", "client_secret": "s", "client_secret_expires_at": NOW + 60 });
+        let answers = vec![refusal("invalid_redirect_uri"), refusal("invalid_client_metadata"), (201, granted)];
+        let (origin, log) = serve(answers).await;
+        let folder = tempfile::tempdir().unwrap();
+        let hands = hands(folder.path());
+        let more = json!({
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "none"],
+            "device_authorization_endpoint": format!("{origin}/device"),
+        });
+        let (id, registration) = register(&hands, &metadata(&origin, more)).await.unwrap();
+        assert_eq!((id.as_str(), registration.token_endpoint_auth_method.as_str()), ("c", "client_secret_post"));
+        assert_eq!(registration.redirect_uris, [LOOPBACK_URI]);
+        let asked: Vec<Value> = log.lock().unwrap().iter().map(|(_, _, body)| body.clone()).collect();
+        assert_eq!(asked[0]["redirect_uris"], json!([REDIRECT_URI, LOOPBACK_URI]));
+        assert_eq!(asked[0]["grant_types"], json!(["authorization_code", "refresh_token", DEVICE_CODE]));
+        let methods: Vec<_> = asked.iter().map(|body| body["token_endpoint_auth_method"].clone()).collect();
+        assert_eq!(methods, ["none", "none", "client_secret_post"]);
+        let (secret, ends) = client_secret::get(&hands.database, &hands.keychain, &origin, "c", Kind::Secret)
+            .await
+            .unwrap()
+            .expect("it is kept");
+        assert_eq!((secret.expose_secret(), ends), ("s", Some((NOW + 60) * 1000)));
+    }
+
+    #[test]
+    fn a_registration_goes_over_https_and_to_this_computer_only_from_itself() {
+        assert!(at("https://id.example", "f", "https://reg.example/r").is_ok());
+        assert!(at("http://127.0.0.1:1", "f", "http://127.0.0.1:2/r").is_ok());
+        for text in ["http://id.example/r", "http://127.0.0.1/r", "https://localhost/r", "r", ""] {
+            let refused = at("https://id.example", "f", text);
+            assert!(matches!(refused, Err(Problem::RegistrationRefused { .. })), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_good_for_long_is_used_as_it_is() {
+        let (origin, log) = serve(Vec::new()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let hands = hands(folder.path());
+        registered_with_secret(&hands, &origin, NOW + 7200).await;
+        assert_eq!(text(secret(&hands, &origin, "c").await.unwrap()).as_deref(), Some("secret-1"));
+        assert_eq!(text(secret(&hands, &origin, "other").await.unwrap()), None);
+        assert!(log.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_about_to_end_is_renewed_and_so_is_what_manages_it() {
+        let answer = |token: &str, secret: &str, ends: i64| {
+            (
+                200,
+                json!({
+                    "client_id": "c",
+                    "client_secret": secret,
+                    "client_secret_expires_at": ends,
+                    "registration_access_token": token,
+                }),
+            )
+        };
+        // Reading brings the same one, writing a new one; the next time, reading is enough.
+        let answers = vec![
+            answer("token-2", "secret-1", NOW + 60),
+            answer("token-3", "secret-2", NOW + 120),
+            answer("token-4", "secret-3", 0),
+        ];
+        let (origin, log) = serve(answers).await;
+        let folder = tempfile::tempdir().unwrap();
+        let hands = hands(folder.path());
+        registered_with_secret(&hands, &origin, NOW + 60).await;
+        for expected in ["secret-2", "secret-3", "secret-3"] {
+            assert_eq!(text(secret(&hands, &origin, "c").await.unwrap()).as_deref(), Some(expected));
+        }
+        let log = log.lock().unwrap();
+        let asked: Vec<_> = log.iter().map(|(method, bearer, _)| format!("{method} {bearer}")).collect();
+        assert_eq!(asked, ["GET Bearer token-1", "PUT Bearer token-2", "GET Bearer token-3"]);
+        // RFC 7592 section 2.2: the client with its secret, and nothing that the server alone says.
+        let put = log[1].2.as_object().unwrap();
+        assert_eq!((&put["client_id"], &put["client_secret"]), (&json!("c"), &json!("secret-1")));
+        assert!(!put.contains_key("registration_access_token") && !put.contains_key("client_secret_expires_at"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_renewed_is_used_to_its_end_and_not_beyond() {
+        let gone = || (401, json!({ "error": "invalid_token" }));
+        let (origin, _) = serve(vec![gone(), gone()]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let hands = hands(folder.path());
+        registered_with_secret(&hands, &origin, NOW + 60).await;
+        assert_eq!(text(secret(&hands, &origin, "c").await.unwrap()).as_deref(), Some("secret-1"));
+        registered_with_secret(&hands, &origin, NOW - 1).await;
+        let ended = secret(&hands, &origin, "c").await;
+        assert!(matches!(ended, Err(Problem::RegistrationEnded { .. })), "{:?}", ended.err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_another_client_changes_nothing() {
+        let other = json!({ "client_id": "d", "client_secret": "theirs", "registration_access_token": "theirs" });
+        let (origin, _) = serve(vec![(200, other)]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let hands = hands(folder.path());
+        registered_with_secret(&hands, &origin, NOW + 60).await;
+        assert_eq!(text(secret(&hands, &origin, "c").await.unwrap()).as_deref(), Some("secret-1"));
+        let kept = kept(&hands, &origin, "c").await.unwrap().expect("it is kept");
+        assert_eq!(kept.registration_access_token.as_ref().map(|token| token.as_str()), Some("token-1"));
+    }
+
+    #[tokio::test]
+    async fn a_registration_that_stays_at_its_issuer_stays_here_and_one_that_is_gone_there_goes() {
+        let (origin, _) = serve(vec![(403, json!({})), (401, json!({}))]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let hands = hands(folder.path());
+        registered_with_secret(&hands, &origin, NOW).await;
+        let left = remove(&hands, &origin, "c").await;
+        assert!(matches!(left, Err(Problem::RegistrationLeft { .. })), "{left:?}");
+        assert!(kept(&hands, &origin, "c").await.unwrap().is_some());
+        assert_eq!(remove(&hands, &origin, "c").await, Ok(()));
+        assert!(kept(&hands, &origin, "c").await.unwrap().is_none());
+        assert_eq!(text(client_secret::read(&hands.database, &hands.keychain, &origin, "c").await.unwrap()), None);
+    }
 }

@@ -236,7 +236,8 @@ fn scopes(metadata: &Metadata, needed: &[String]) -> Vec<Scope> {
     let openid = supported("openid");
     let identity = IDENTITY.into_iter().filter(|scope| supported(scope) && (openid || *scope == "offline_access"));
     // RFC 6749 section 3.3.
-    let whole = |scope: &&str| !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    let whole =
+        |scope: &&str| !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
     let mut all: Vec<Scope> = Vec::new();
     for scope in identity.chain(needed.iter().map(String::as_str).filter(whole)).map(Scope::from) {
         if !all.contains(&scope) && all.len() < MOST_SCOPES {
@@ -347,7 +348,8 @@ mod tests {
             let needed: Vec<String> = needed.iter().map(|scope| (*scope).to_owned()).collect();
             scopes(&metadata, &needed).iter().map(|scope| scope.as_str().to_owned()).collect::<Vec<_>>()
         };
-        let listed = serde_json::json!({ "issuer": "i", "scopes_supported": ["openid", "email", "offline_access", "x"] });
+        let listed =
+            serde_json::json!({ "issuer": "i", "scopes_supported": ["openid", "email", "offline_access", "x"] });
         assert_eq!(ask(listed.clone(), &[]), ["openid", "email", "offline_access"]);
         assert_eq!(ask(listed, &["x", "openid", "x", "a b"]), ["openid", "email", "offline_access", "x"]);
         let openid = serde_json::json!({ "issuer": "i", "userinfo_endpoint": "u", "jwks_uri": "j" });

@@ -85,8 +85,7 @@ pub async fn exchange(
     let (Some(client), Ok(redirect)) = (configured(asks), RedirectUrl::new(redirect_uri.to_owned())) else {
         return broken_endpoint(asks.endpoints);
     };
-    let mut request =
-        client.exchange_code(code).set_pkce_verifier(verifier).set_redirect_uri(Cow::Owned(redirect));
+    let mut request = client.exchange_code(code).set_pkce_verifier(verifier).set_redirect_uri(Cow::Owned(redirect));
     if let Some(resource) = &asks.endpoints.resource {
         // RFC 8707 section 2.2.
         request = request.add_extra_param("resource", resource.as_str());

@@ -192,7 +192,7 @@ pub struct AddProvider {
     /// Its name
     pub name: String,
     /// Read its keys and values from a TOML file, `-` for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "authorization_endpoint",
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "resource", "authorization_endpoint",
         "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "server", "auth_method"])]
     pub from: Option<String>,
     /// Its issuer, which names its endpoints
@@ -213,6 +213,9 @@ pub struct AddProvider {
     /// A scope to ask for (repeatable)
     #[arg(long)]
     pub scope: Vec<String>,
+    /// Whom the tokens are for, where the server issues them for one resource (RFC 8707)
+    #[arg(long, value_name = "URI")]
+    pub resource: Option<String>,
     /// Where the browser is sent, if no issuer says so
     #[arg(long, value_name = "URL")]
     pub authorization_endpoint: Option<String>,

@@ -2,8 +2,7 @@
 
 use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, Hands, HouseEvent, Message, Outcome, Phase,
-    Problem, ProviderName, Reply, Secrets, SignedIn, adopt, attempt, callback_verdict, grants, identity, show,
-    sign_in,
+    Problem, ProviderName, Reply, Secrets, SignedIn, adopt, attempt, callback_verdict, grants, identity, show, sign_in,
 };
 use crate::discovery::Server;
 use crate::loopback::Loopback;
