@@ -61,7 +61,7 @@ fn parameter(url: &str, name: &str) -> Option<String> {
 
 /// The last authorization request, which this server has pushed to it (RFC 9126).
 fn pushed(provider: &OidcProvider) -> Value {
-    provider.seen().into_iter().rfind(|seen| seen["path"] == "/request").expect("a pushed request")
+    provider.pushed().pop().expect("a pushed request")
 }
 
 fn providers_file(session: &Session) -> String {

@@ -70,6 +70,11 @@ impl OidcProvider {
         seen.map(|seen| (text(&seen["method"]), seen["status"].as_u64().expect("a status"))).collect()
     }
 
+    /// Authorization requests that were pushed to it (RFC 9126).
+    pub fn pushed(&self) -> Vec<Value> {
+        self.list("/_pushed")
+    }
+
     /// What registrations brought: secrets, and the tokens that manage them.
     pub fn secrets(&self) -> Vec<String> {
         self.list("/_secrets").iter().map(|secret| secret.as_str().expect("text").to_owned()).collect()

@@ -83,15 +83,19 @@ const provider = new Provider(issuer, {
   }),
 });
 
-const pick = ({ scope, resource } = {}) => ({ scope, resource });
-
 // What came, and how the client proved itself: never with what.
 const seen = [];
+// Pushed authorization requests (RFC 9126).
+const pushed = [];
 // What a registration brought and nobody else is to see: a test looks for it in every file.
 const secrets = [];
 provider.use(async (ctx, next) => {
   if (ctx.path === '/_seen') {
     ctx.body = seen;
+    return;
+  }
+  if (ctx.path === '/_pushed') {
+    ctx.body = pushed;
     return;
   }
   if (ctx.path === '/_secrets') {
@@ -105,7 +109,8 @@ provider.use(async (ctx, next) => {
     seen.push({ path: ctx.path, method: ctx.method, status: ctx.status });
   }
   if (ctx.path === '/request') {
-    seen.push({ path: ctx.path, client_id: ctx.oidc?.client?.clientId, ...pick(ctx.oidc?.body), status: ctx.status });
+    const { scope, resource } = ctx.oidc?.body ?? {};
+    pushed.push({ client_id: ctx.oidc?.client?.clientId, scope, resource });
   }
   if (ctx.path === '/token' || ctx.path === '/token/revocation') {
     seen.push({

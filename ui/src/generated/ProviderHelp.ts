@@ -8,7 +8,7 @@ import type { Usable } from "./Usable";
  */
 export type ProviderHelp = { 
 /**
- * Where.
+ * Where; empty while it is not said whose server it is.
  */
 register: string, 
 /**
