@@ -198,6 +198,8 @@ fn a_port_that_another_program_has_is_named_at_once_and_used_once_it_is_free() {
     assert!(said.contains(&format!("{at} is in use by another program")), "{said}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     drop(other);
+    // A process that another test is just starting may hold a copy until it has started.
+    session.wait_for("the port", || TcpListener::bind(at).is_ok());
     let url = session.larder(&["sign-in", "fixed", "--no-browser"]).ok();
     assert_eq!(place(&redirect_uri(&url)), at);
     let (status, page) = open(&session.browse(&url, "ada", "allow"), "en");

@@ -4,6 +4,7 @@ pub mod chromium;
 pub mod desktop;
 pub mod larder;
 pub mod oidc_provider;
+pub mod openid_provider;
 pub mod pages;
 pub mod prompts;
 pub mod provider;

@@ -57,6 +57,18 @@ impl OidcProvider {
         session.larder(&arguments).ok();
     }
 
+    /// Asks userinfo with these header fields: the status, what it says, and the nonce that it wants from now on.
+    pub fn userinfo(&self, headers: &[(&str, &str)]) -> (u16, Value, Option<String>) {
+        let mut request = agent().get(format!("{}/me", self.issuer));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.call().expect("an answer");
+        let nonce = answer.headers().get("dpop-nonce").map(|nonce| nonce.to_str().expect("text").to_owned());
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null), nonce)
+    }
+
     /// What came to its token and revocation endpoints, and how the client proved itself.
     pub fn seen(&self) -> Vec<Value> {
         self.list("/_seen")
@@ -129,6 +141,12 @@ impl OidcProvider {
         }
         panic!("the pages lead nowhere");
     }
+}
+
+/// Keys as a person makes them for their client; see `keys.mjs`.
+pub fn client_keys(session: &Session) -> Value {
+    let script = support("oidc-provider").join("keys.mjs");
+    serde_json::from_str(&session.ran("node", &[script.to_str().expect("text")])).expect("JSON")
 }
 
 fn agent() -> ureq::Agent {

@@ -296,6 +296,7 @@ mod tests {
             refresh_token: None,
             id_token: id_token.map(|token| token.to_owned().into()),
             token_type: "Bearer".to_owned(),
+            dpop_key: None,
         };
         let endpoints = |userinfo: Option<&str>, resource: Option<&str>| Endpoints {
             issuer: ISSUER.to_owned(),

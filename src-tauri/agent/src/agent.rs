@@ -15,7 +15,7 @@ use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
 use larder_core::names::{AccountId, AttemptId, Generation, Operation, ProviderName};
 use larder_core::problem::{Problem, Why};
-use larder_core::protocol::{Answer, Decision, OnWire, Push, Request, Revocation};
+use larder_core::protocol::{Answer, Decision, OnWire, ProofFor, Push, Request, Revocation};
 use larder_core::show;
 use larder_core::time::Now;
 use larder_core::view::{EventKind, EventView, HouseView, KeychainState};
@@ -159,6 +159,8 @@ type SignedIn = (identity::Who, grants::Tokens, larder_core::effect::Grant);
 struct Asker {
     reply: Reply,
     peer: Peer,
+    /// What a proof is wanted for, and its URL, looked at.
+    proof: Option<(ProofFor, url::Url)>,
 }
 
 /// The agent.
@@ -323,7 +325,12 @@ impl Agent {
                 self.happen(HouseEvent::Stored { attempt, result }).await;
             }
             Message::SecretKept { issuer, client } => {
+                // Accounts that waited for it, or for a better one, go on.
+                let corrected = self.configuration.with_client(&issuer, &client);
                 self.configuration.secret(issuer, client, true);
+                for provider in corrected {
+                    self.happen(HouseEvent::Corrected { provider }).await;
+                }
                 self.show(self.hands.clock.now());
             }
             Message::Looked { result, adopt, reply } => self.looked(*result, adopt, reply).await,

@@ -210,6 +210,14 @@ impl Configuration {
         provider.auth_method != providers::AuthMethod::None && !kept
     }
 
+    /// The providers that have this client.
+    pub fn with_client(&self, issuer: &str, client: &str) -> Vec<ProviderName> {
+        let own = self.providers.good.iter().flatten();
+        own.filter(|(_, provider)| provider.client_id == client && provider.authority() == issuer)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// A secret was kept, or forgotten.
     pub fn secret(&mut self, issuer: String, client: String, kept: bool) {
         if kept {

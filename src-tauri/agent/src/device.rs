@@ -3,6 +3,7 @@
 
 use crate::agent::Message;
 use crate::clock::Clock;
+use crate::dpop::DpopKey;
 use crate::http::{Call, Http, NoAnswer, endpoint};
 use crate::providers::Provider;
 use crate::token_endpoint::{self, Answered, Client, Ended, plain};
@@ -47,7 +48,13 @@ pub type Answer = Result<Ended, AuthorizationError>;
 ///
 /// # Errors
 /// [`Problem::BadProvider`], [`Problem::AuthorizationFailed`], [`Problem::Unreachable`].
-pub async fn begin(http: &Http, asks: Client<'_>, url: &Url, provider: &Provider) -> Result<Begun, Problem> {
+pub async fn begin(
+    http: &Http,
+    clock: &dyn Clock,
+    asks: Client<'_>,
+    url: &Url,
+    provider: &Provider,
+) -> Result<Begun, Problem> {
     let name = asks.provider;
     let bad = |detail: &str| Problem::BadProvider {
         provider: name.to_owned(),
@@ -57,7 +64,7 @@ pub async fn begin(http: &Http, asks: Client<'_>, url: &Url, provider: &Provider
     let device_url = DeviceAuthorizationUrl::new(url.to_string()).map_err(|_| bad("it is not a URL"))?;
     let client = token_endpoint::configured(asks).ok_or_else(|| bad("the token endpoint is not a URL"))?;
     let client = client.set_device_authorization_url(device_url);
-    let call = Call::new(http);
+    let call = Call::new(http, clock, asks)?;
     let scopes = provider.scope_parameter();
     let scopes = (!scopes.is_empty()).then(|| Scope::new(scopes));
     let mut request = client.exchange_device_code().add_scopes(scopes);
@@ -106,6 +113,8 @@ pub struct For {
     pub endpoints: crate::grants::Endpoints,
     /// The client's secret, where it has one.
     pub secret: Option<SecretString>,
+    /// The key that the tokens are to be bound to (RFC 9449), where the provider's are.
+    pub dpop: Option<DpopKey>,
 }
 
 impl Polling {
@@ -113,8 +122,27 @@ impl Polling {
     pub fn start(http: Http, clock: Arc<dyn Clock>, begun: Begun, of: For, outbox: mpsc::Sender<Message>) -> Self {
         let (open, closed) = oneshot::channel::<()>();
         tokio::spawn(async move {
-            let calls = Calls { call: Call::new(&http), under_way: Mutex::new(clock.now()), clock };
-            let asks = Client { endpoints: &of.endpoints, secret: of.secret.as_ref(), provider: &of.provider };
+            let clock = clock.as_ref();
+            let asks = Client {
+                endpoints: &of.endpoints,
+                secret: of.secret.as_ref(),
+                provider: &of.provider,
+                dpop: of.dpop.as_ref(),
+            };
+            let call = match Call::new(&http, clock, asks) {
+                Ok(call) => call,
+                // It was fine when the code was asked for.
+                Err(problem) => {
+                    let answer = Err(AuthorizationError {
+                        error: "invalid_client".to_owned(),
+                        description: plain(&larder_core::words::sentence(&problem)),
+                    });
+                    let _ =
+                        outbox.send(Message::DeviceAnswered { attempt: of.attempt, answer: Box::new(answer) }).await;
+                    return;
+                }
+            };
+            let calls = Calls { call, under_way: Mutex::new(clock.now()), clock };
             let given_up = async {
                 let _ = closed.await;
                 let _until_it_is_answered = calls.under_way.lock().await;
@@ -131,7 +159,7 @@ impl Polling {
     }
 }
 
-async fn poll(calls: &Calls, asks: Client<'_>, begun: &Begun) -> Answer {
+async fn poll(calls: &Calls<'_>, asks: Client<'_>, begun: &Begun) -> Answer {
     let refused = |error: &str, description: &str| {
         Err(AuthorizationError { error: error.to_owned(), description: description.to_owned() })
     };
@@ -152,7 +180,10 @@ async fn poll(calls: &Calls, asks: Client<'_>, begun: &Begun) -> Answer {
         )
         .await;
     match answer {
-        Ok(answer) => Ok(token_endpoint::granted(&answer, None, *calls.under_way.lock().await)),
+        Ok(answer) => {
+            let ended = token_endpoint::granted(&answer, None, *calls.under_way.lock().await);
+            Ok(ended.bound_to(calls.call.key()))
+        }
         Err(RequestTokenError::ServerResponse(response)) => {
             let description = response.error_description().map(|text| plain(text)).unwrap_or_default();
             match response.error() {
@@ -167,14 +198,14 @@ async fn poll(calls: &Calls, asks: Client<'_>, begun: &Begun) -> Answer {
 }
 
 /// Requests of which one may be waited for, and for which a server in trouble is one that has not answered yet.
-struct Calls {
-    call: Call,
-    clock: Arc<dyn Clock>,
+struct Calls<'a> {
+    call: Call<'a>,
+    clock: &'a dyn Clock,
     /// Held while a request is; it holds when that was sent, which a token's lifetime counts from.
     under_way: Mutex<Now>,
 }
 
-impl<'c> AsyncHttpClient<'c> for Calls {
+impl<'c> AsyncHttpClient<'c> for Calls<'_> {
     type Error = NoAnswer;
     type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send + 'c>>;
 

@@ -36,6 +36,8 @@ pub struct Metadata {
     pub jwks_uri: Option<String>,
     /// RFC 7636.
     pub code_challenge_methods_supported: Option<Vec<String>>,
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: Option<Vec<String>>,
     /// RFC 8414 section 2.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// RFC 8414 section 2.
@@ -102,6 +104,15 @@ pub fn server(name: &str, provider: &Provider, found: Option<&Metadata>) -> Resu
             provider: name.to_owned(),
             field: "code_challenge_methods_supported".to_owned(),
             detail: "the provider does not offer S256, and Larder does not sign in without it".to_owned(),
+        });
+    }
+    let algorithms = found.and_then(|found| found.dpop_signing_alg_values_supported.as_ref());
+    // RFC 9449 section 5.1. Silence means nothing here too.
+    if provider.dpop_bound && algorithms.is_some_and(|all| !all.iter().any(|one| one == crate::dpop::ALGORITHM)) {
+        return Err(Problem::BadProvider {
+            provider: name.to_owned(),
+            field: "dpop_signing_alg_values_supported".to_owned(),
+            detail: "the provider does not take proofs by ES256, and Larder makes no others".to_owned(),
         });
     }
     Ok(Server {

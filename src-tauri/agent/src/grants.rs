@@ -1,6 +1,7 @@
 //! The rows of `account`: everything that is written about a grant, each change in one transaction.
 
 use crate::database::{Database, Failed};
+use crate::dpop::DpopKey;
 use crate::seal::{DataKey, Place, Unreadable, open, seal};
 use larder_core::account::{Access, Account, Clearing, Identity, Refresh, Session, next_due};
 use larder_core::effect::Grant;
@@ -41,8 +42,10 @@ pub struct Tokens {
     pub refresh_token: Option<SecretString>,
     /// For us.
     pub id_token: Option<SecretString>,
-    /// Nearly always `Bearer`.
+    /// `Bearer`, or `DPoP` for an access token that is bound to a key.
     pub token_type: String,
+    /// The key that they are bound to (RFC 9449).
+    pub dpop_key: Option<DpopKey>,
 }
 
 /// A sign-in that is to be stored.
@@ -168,6 +171,8 @@ pub struct Opened {
     pub expires_at: Option<WallTime>,
     /// How long it lived when it was new.
     pub lifetime: Option<Duration>,
+    /// `sub`, where an ID token said who signed in.
+    pub subject: Option<String>,
 }
 
 /// Why a grant could not be opened.
@@ -191,17 +196,21 @@ struct Sealed {
     access_token: Option<Vec<u8>>,
     refresh_token: Option<Vec<u8>>,
     id_token: Option<Vec<u8>>,
+    dpop_key: Option<Vec<u8>>,
     token_type: Option<String>,
     scope: Option<String>,
     expires_at: Option<i64>,
     lifetime: Option<u64>,
+    subject: Option<String>,
 }
 
 fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
     let row = connection
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
-               jwks_uri, resource, generation, access_token, refresh_token, id_token, token_type, scope, expires_at, lifetime
+               jwks_uri, resource, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
+               expires_at, lifetime,
+               CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
             [account.as_str()],
             |row| {
@@ -220,10 +229,12 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                     access_token: row.get("access_token")?,
                     refresh_token: row.get("refresh_token")?,
                     id_token: row.get("id_token")?,
+                    dpop_key: row.get("dpop_key")?,
                     token_type: row.get("token_type")?,
                     scope: row.get("scope")?,
                     expires_at: row.get("expires_at")?,
                     lifetime: row.get("lifetime")?,
+                    subject: row.get("subject")?,
                 })
             },
         )
@@ -264,6 +275,13 @@ impl Sealed {
             refresh_token: self.open(account, key, "refresh_token", self.refresh_token.as_ref())?,
             id_token: self.open(account, key, "id_token", self.id_token.as_ref())?,
             token_type: self.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
+            dpop_key: match &self.dpop_key {
+                Some(sealed) => {
+                    let pkcs8 = open(key, self.place(account, "dpop_key"), sealed)?;
+                    Some(DpopKey::from_pkcs8(&pkcs8).ok_or(Unreadable)?)
+                }
+                None => None,
+            },
         }))
     }
 }
@@ -281,6 +299,7 @@ pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) 
         scope: sealed.scope.unwrap_or_default(),
         expires_at: sealed.expires_at.map(WallTime),
         lifetime: sealed.lifetime.map(Duration::from_millis),
+        subject: sealed.subject,
         endpoints: sealed.endpoints,
     })
 }
@@ -361,17 +380,20 @@ fn write_tokens(
         column,
         generation: generation.0,
     };
-    let sealed = |column, secret: Option<&SecretString>| {
-        // Sealing is one of the three places that tokens are exposed for.
+    let sealed_bytes = |column, secret: Option<&[u8]>| {
         secret
-            .map(|secret| seal(key, place(column), secret.expose_secret().as_bytes()))
+            .map(|secret| seal(key, place(column), secret))
             .transpose()
             .map_err(|_| Problem::Internal { detail: "sealing failed".to_owned() })
+    };
+    // Sealing is one of the three places that tokens are exposed for.
+    let sealed = |column, secret: Option<&SecretString>| {
+        sealed_bytes(column, secret.map(|secret| secret.expose_secret().as_bytes()))
     };
     let expires = grant.expires();
     transaction.execute(
         "UPDATE account SET generation = :generation, access_token = :access_token, refresh_token = :refresh_token,
-           id_token = :id_token, token_type = :token_type, scope = coalesce(:scope, scope), expires_at = :expires_at,
+           id_token = :id_token, dpop_key = :dpop_key, token_type = :token_type, scope = coalesce(:scope, scope), expires_at = :expires_at,
            lifetime = :lifetime, boot_id = :boot_id, expires_boot = :expires_boot, refreshed_at = :now,
            in_flight = NULL, in_flight_tries = 0
          WHERE id = :id",
@@ -381,6 +403,7 @@ fn write_tokens(
             ":access_token": sealed("access_token", Some(&tokens.access_token))?,
             ":refresh_token": sealed("refresh_token", tokens.refresh_token.as_ref())?,
             ":id_token": sealed("id_token", tokens.id_token.as_ref())?,
+            ":dpop_key": sealed_bytes("dpop_key", tokens.dpop_key.as_ref().map(DpopKey::pkcs8))?,
             ":token_type": tokens.token_type,
             ":scope": grant.scopes.as_ref().map(|scopes| join(scopes)),
             ":expires_at": expires.map(|expires| expires.wall.0),
@@ -417,10 +440,12 @@ pub async fn save_refresh(
             if before.generation.checked_add(1) != Some(generation.0) {
                 return Err(Failed::Because(Problem::Internal { detail: "the account changed meanwhile".to_owned() }));
             }
-            // The ID token that was checked at the sign-in stays: one that comes with a refresh was not.
-            tokens.id_token = before
-                .open(&account, &key, "id_token", before.id_token.as_ref())
-                .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
+            // Where the refresh brought none that passed its checks, the one before stays.
+            if tokens.id_token.is_none() {
+                tokens.id_token = before
+                    .open(&account, &key, "id_token", before.id_token.as_ref())
+                    .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
+            }
             write_tokens(transaction, &account, &key, generation, &tokens, &grant)
         })
         .await

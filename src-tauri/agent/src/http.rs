@@ -1,12 +1,18 @@
 //! HTTP as the token endpoint's client needs it: bounded, no redirects followed, no body in an error.
 
+use crate::client_auth::Authenticator;
+use crate::clock::Clock;
+use crate::dpop::{Again, Complaint, DpopKey, Nonces};
 use crate::settings::Settings;
+use crate::token_endpoint::Client;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
+use secrecy::ExposeSecret;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
 
@@ -25,6 +31,7 @@ pub struct Http {
     client: reqwest::Client,
     /// For this computer's own addresses, which no proxy has any business with.
     direct: reqwest::Client,
+    nonces: Arc<Nonces>,
 }
 
 /// An answer, read whole. Its Debug does not show the body, which may hold tokens.
@@ -88,7 +95,11 @@ impl Http {
             Some(proxy) => builder().proxy(proxy),
             None => builder(),
         };
-        Ok(Self { client: through.build().map_err(failed)?, direct: builder().no_proxy().build().map_err(failed)? })
+        Ok(Self {
+            client: through.build().map_err(failed)?,
+            direct: builder().no_proxy().build().map_err(failed)?,
+            nonces: Arc::default(),
+        })
     }
 
     /// GET, with a bearer token where one is given.
@@ -134,6 +145,25 @@ impl Http {
         self.send(request, url).await
     }
 
+    /// GET, with a token that is bound to a key, and its proof (RFC 9449 section 7.1).
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn get_proven(&self, url: &Url, token: &OnWire, proof: &OnWire) -> Result<Response, NoAnswer> {
+        let authorization = zeroize::Zeroizing::new(format!("{} {}", crate::dpop::TOKEN_TYPE, token.expose()));
+        // What cannot stand in a header was not sent.
+        let mut authorization =
+            HeaderValue::from_str(&authorization).map_err(|_| NoAnswer { host: host(url), sent: false })?;
+        authorization.set_sensitive(true);
+        let request = self.for_host(url).get(url.clone()).header("accept", "application/json");
+        self.send(request.header("authorization", authorization).header("dpop", proof.expose()), url).await
+    }
+
+    /// What servers want in the proofs to come.
+    pub fn nonces(&self) -> &Nonces {
+        &self.nonces
+    }
+
     /// POST of a form.
     ///
     /// # Errors
@@ -153,7 +183,7 @@ impl Http {
         if let Some((client, secret)) = credentials {
             // RFC 6749 section 2.3.1: both are form-encoded before they go into the header.
             let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            request = request.basic_auth(encode(client), Some(encode(secrecy::ExposeSecret::expose_secret(secret))));
+            request = request.basic_auth(encode(client), Some(encode(secret.expose_secret())));
         }
         self.send(request, url).await
     }
@@ -180,52 +210,98 @@ impl Http {
 }
 
 /// One request in the shape that `oauth2` asks for; it remembers what `oauth2` does not pass on.
-pub struct Call {
-    http: Http,
-    seen: Arc<Seen>,
+///
+/// Whatever `oauth2` sends goes out with an assertion of its own where the client proves itself with one, and with a
+/// proof of the tokens' key where there is one. It goes out again where a server wants another proof (RFC 9449 section 8).
+pub struct Call<'a> {
+    http: &'a Http,
+    clock: &'a dyn Clock,
+    client: Authenticator<'a>,
+    key: Mutex<Option<DpopKey>>,
+    seen: Seen,
 }
 
-impl Call {
-    /// A request through this client.
-    pub fn new(http: &Http) -> Self {
-        Self { http: http.clone(), seen: Arc::default() }
+impl<'a> Call<'a> {
+    /// A request through this HTTP client, as this client.
+    ///
+    /// # Errors
+    /// As [`Authenticator::new`].
+    pub fn new(http: &'a Http, clock: &'a dyn Clock, asks: Client<'a>) -> Result<Self, Problem> {
+        let client = Authenticator::new(asks.endpoints, asks.secret, asks.provider)?;
+        Ok(Self { http, clock, client, key: Mutex::new(asks.dpop.cloned()), seen: Seen::default() })
     }
 
     /// What the answer said beside its body.
     pub fn seen(&self) -> &Seen {
         &self.seen
     }
+
+    /// The key that was proved: the one it was given, or one that the server made it draw.
+    pub fn key(&self) -> Option<DpopKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A form with a new assertion, and a proof for it.
+    fn proven(&self, form: &[u8], method: &str, url: &Url) -> Result<(Vec<u8>, Option<OnWire>), Problem> {
+        let now = self.clock.now().wall;
+        let mut form = form.to_vec();
+        if let Some(fields) = self.client.assertion(now)? {
+            let mut more = url::form_urlencoded::Serializer::new(String::new());
+            more.extend_pairs(fields.iter().map(|(name, value)| (name, value.expose_secret())));
+            form.push(b'&');
+            form.extend_from_slice(more.finish().as_bytes());
+        }
+        let nonce = self.http.nonces.of(url);
+        let prove = |key: DpopKey| key.prove(method, url, now, nonce.as_deref(), None);
+        Ok((form, self.key().map(prove).transpose()?))
+    }
 }
 
-impl<'c> oauth2::AsyncHttpClient<'c> for Call {
+impl<'c> oauth2::AsyncHttpClient<'c> for Call<'_> {
     type Error = NoAnswer;
-    type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, NoAnswer>> + Send + 'c>>;
 
     fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
-        let (http, seen) = (self.http.clone(), Arc::clone(&self.seen));
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (parts, form) = request.into_parts();
             let url = Url::parse(&parts.uri.to_string()).map_err(|_| NoAnswer { host: String::new(), sent: false })?;
-            let request = http.for_host(&url).request(parts.method, url.clone()).headers(parts.headers).body(body);
-            let response = http.send(request, &url).await?;
-            seen.note(&response);
-            Ok(crate::token_response::straighten(response))
+            let unsent = |_| NoAnswer { host: host(&url), sent: false };
+            let mut again = Again::default();
+            loop {
+                let (form, proof) = self.proven(&form, parts.method.as_str(), &url).map_err(unsent)?;
+                let client = self.http.for_host(&url);
+                let mut request = client.request(parts.method.clone(), url.clone()).headers(parts.headers.clone());
+                if let Some(proof) = proof {
+                    request = request.header("dpop", proof.expose());
+                }
+                let response = self.http.send(request.body(form), &url).await?;
+                self.http.nonces.learn(&url, &response.headers);
+                let complaint = Complaint::of(&response);
+                if again
+                    .after(complaint, &mut self.key.lock().unwrap_or_else(PoisonError::into_inner))
+                    .map_err(unsent)?
+                {
+                    continue;
+                }
+                self.seen.note(&response);
+                return Ok(crate::token_response::straighten(response));
+            }
         })
     }
 }
 
 /// What an answer said beside its body.
 #[derive(Debug, Default)]
-pub struct Seen(std::sync::Mutex<(u16, Option<Duration>)>);
+pub struct Seen(Mutex<(u16, Option<Duration>)>);
 
 impl Seen {
     fn note(&self, response: &Response) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = (response.status, response.retry_after);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (response.status, response.retry_after);
     }
 
     /// The status, 0 where there was no answer, and what `Retry-After` said.
     pub fn last(&self) -> (u16, Option<Duration>) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,32 +1,20 @@
-//! Who signed in: from the ID token (OpenID Connect Core 3.1.3.7), else from userinfo.
+//! Who signed in: from the ID token (OpenID Connect Core 3.1.3.7), else from userinfo; and whether a refresh is still about
+//! the same person (12.2).
 
 use crate::clock::Clock;
 use crate::grants::{Endpoints, Tokens};
 use crate::http::{Http, host};
+use crate::id_token::{self, Claims, Expected, Kind, Rejected, To};
+use crate::jwks::Jwks;
 use crate::token_endpoint::plain;
 use larder_core::problem::Problem;
-use larder_core::protocol::OnWire;
-use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, Nonce};
+use openidconnect::core::CoreJsonWebKeySet;
 use secrecy::ExposeSecret;
-use std::str::FromStr;
+use std::time::Duration;
 use url::Url;
 
-/// Clocks differ: an ID token may have ended this long ago.
-const SKEW: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// Signatures by a key that only the issuer has; none by a secret that is shared, and not "none".
-const ALGORITHMS: &[CoreJwsSigningAlgorithm] = &[
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
+/// How long a refresh waits for the issuer's keys. Its tokens are in memory alone until then, and are good without them.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who somebody is at a provider.
 #[derive(Clone, Debug)]
@@ -41,130 +29,190 @@ pub struct Who {
     pub openid: bool,
 }
 
-/// Finds out who signed in. Where the provider is an OpenID provider and sent an ID token, that token must pass every check.
-///
-/// # Errors
-/// [`Problem::IdTokenRejected`]; what userinfo failed with, where that is the only source.
-pub async fn find(
-    http: &Http,
-    clock: &dyn Clock,
-    endpoints: &Endpoints,
-    provider: &str,
-    tokens: &Tokens,
-    nonce: Option<&str>,
-) -> Result<Who, Problem> {
-    let from_token = match (&tokens.id_token, &endpoints.jwks_uri) {
-        (Some(_), Some(jwks_uri)) => {
-            Some(from_id_token(http, clock, endpoints, provider, tokens, nonce, jwks_uri).await?)
+/// What is needed to find out who somebody is.
+#[derive(Clone, Copy)]
+pub struct Finder<'a> {
+    /// Asks the provider.
+    pub http: &'a Http,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// The issuers' keys.
+    pub jwks: &'a Jwks,
+    /// Where.
+    pub endpoints: &'a Endpoints,
+    /// The provider's name, for people.
+    pub provider: &'a str,
+}
+
+/// What the ID token of a refresh says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renewed {
+    /// The same issuer, the same person, the same client: it takes the place of the one before.
+    Same,
+    /// It cannot be checked here and now. The one before stays.
+    Unchecked(&'static str),
+    /// It is not about this session: nor is what came with it.
+    Other(&'static str),
+}
+
+impl Finder<'_> {
+    /// Finds out who signed in. Where the provider is an OpenID provider and was asked as one, an ID token must be there
+    /// (OpenID Connect Core 3.1.3.3) and pass every check.
+    ///
+    /// # Errors
+    /// [`Problem::IdTokenRejected`]; [`Problem::UserinfoRejected`]; what userinfo failed with, where that is the only source.
+    pub async fn find(&self, tokens: &Tokens, nonce: Option<&str>, openid: bool) -> Result<Who, Problem> {
+        let by_token = match (&tokens.id_token, &self.endpoints.jwks_uri) {
+            (Some(text), Some(jwks_uri)) => {
+                Some(by_token(&self.id_token(text.expose_secret(), jwks_uri, tokens, nonce).await?))
+            }
+            // For device authorizations (RFC 8628) no standard says so, and some servers send none.
+            (None, Some(_)) if openid && nonce.is_some() => return Err(self.rejected("it is missing")),
+            _ => None,
+        };
+        let complete = by_token.as_ref().is_some_and(|who| who.name.is_some() && who.email.is_some());
+        let claims = match &self.endpoints.userinfo_endpoint {
+            Some(url) if !complete => match self.userinfo(url, tokens).await {
+                Ok(claims) => Some(claims),
+                // An ID token has said who it is; a name is not worth failing for.
+                Err(_) if by_token.is_some() => None,
+                Err(problem) => return Err(problem),
+            },
+            _ => None,
+        };
+        match (by_token, claims) {
+            (Some(token), Some(claims)) => self.together(token, &claims),
+            (Some(token), None) => Ok(token),
+            (None, Some(claims)) => self.by_userinfo(&claims),
+            (None, None) => Err(Problem::BadProvider {
+                provider: self.provider.to_owned(),
+                field: "userinfo_endpoint".to_owned(),
+                detail: "without an ID token, Larder needs one to learn who signed in".to_owned(),
+            }),
         }
-        _ => None,
-    };
-    let complete = from_token.as_ref().is_some_and(|who| who.name.is_some() && who.email.is_some());
-    let from_userinfo = match &endpoints.userinfo_endpoint {
-        Some(url) if !complete => match from_userinfo(http, provider, url, tokens).await {
-            Ok(who) => Some(who),
-            // An ID token has said who it is; a name is not worth failing for.
-            Err(_) if from_token.is_some() => None,
-            Err(problem) => return Err(problem),
-        },
-        _ => None,
-    };
-    match (from_token, from_userinfo) {
-        // OpenID Connect Core 5.3.2: the subjects must be the same, else userinfo must not be used.
-        (Some(token), Some(info)) if info.subject == token.subject => {
-            Ok(Who { name: token.name.or(info.name), email: token.email.or(info.email), ..token })
+    }
+
+    /// Whether the ID token that came with a refresh, if there is one, is about `subject` (OpenID Connect Core 12.2). A
+    /// session is not given to somebody else; but neither is it lost because keys cannot be fetched, or a clock is wrong.
+    pub async fn renewed(&self, tokens: &Tokens, before: &Tokens, subject: &str) -> Renewed {
+        let (Some(text), Some(jwks_uri)) = (&tokens.id_token, &self.endpoints.jwks_uri) else {
+            return Renewed::Unchecked("there is none");
+        };
+        let before = before.id_token.as_ref().and_then(|token| id_token::nonce(token.expose_secret()));
+        let to = To::Refresh { subject, nonce: before.as_deref() };
+        let check = |keys: &CoreJsonWebKeySet| id_token::check(text.expose_secret(), keys, self.expected(tokens, to));
+        let fetch = async || {
+            let fetched = self.jwks.fetch(self.http, self.clock, self.provider, jwks_uri);
+            tokio::time::timeout(REFRESH_PATIENCE, fetched).await.ok()?.ok()
+        };
+        let kept = self.jwks.kept(self.clock, jwks_uri);
+        // Without keys, who it is about can still be read: it came from the token endpoint itself, over TLS (3.1.3.7, step 6).
+        let mut checked = check(kept.as_ref().unwrap_or(&CoreJsonWebKeySet::new(Vec::new())));
+        let mut newest = false;
+        if let Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. }) = checked
+            && let Some(keys) = fetch().await
+        {
+            (checked, newest) = (check(&keys), true);
         }
-        (Some(token), _) => Ok(token),
-        (None, Some(info)) => Ok(info),
-        (None, None) => Err(Problem::BadProvider {
-            provider: provider.to_owned(),
+        match checked {
+            Ok(_) => Renewed::Same,
+            Err(Rejected { kind: Kind::Foreign, detail }) => Renewed::Other(detail),
+            Err(Rejected { kind: Kind::NoKeyFits, detail }) if newest => Renewed::Other(detail),
+            Err(Rejected { detail, .. }) => Renewed::Unchecked(detail),
+        }
+    }
+
+    fn expected<'e>(&'e self, tokens: &'e Tokens, to: To<'e>) -> Expected<'e> {
+        let Endpoints { issuer, client_id, .. } = self.endpoints;
+        Expected { issuer, client_id, access_token: &tokens.access_token, to, now: self.clock.now().wall }
+    }
+
+    fn rejected(&self, detail: &str) -> Problem {
+        Problem::IdTokenRejected { provider: self.provider.to_owned(), detail: detail.to_owned() }
+    }
+
+    /// The claims of a sign-in's ID token. Its issuer's keys are asked for once at most: where none are kept, or where the
+    /// token names one that is not among them (OpenID Connect Core 10.1.1).
+    async fn id_token(
+        &self,
+        text: &str,
+        jwks_uri: &str,
+        tokens: &Tokens,
+        nonce: Option<&str>,
+    ) -> Result<Claims, Problem> {
+        let check = |keys: &CoreJsonWebKeySet| id_token::check(text, keys, self.expected(tokens, To::SignIn { nonce }));
+        if let Some(kept) = self.jwks.kept(self.clock, jwks_uri) {
+            match check(&kept) {
+                Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. }) => {}
+                checked => return checked.map_err(|error| self.rejected(error.detail)),
+            }
+        }
+        let keys = self.jwks.fetch(self.http, self.clock, self.provider, jwks_uri).await?;
+        check(&keys).map_err(|error| self.rejected(error.detail))
+    }
+
+    /// OpenID Connect Core 5.3.2: userinfo of another subject must not be used, and says that the access token belongs to
+    /// somebody else. Where it names no subject it is left aside.
+    fn together(&self, token: Who, claims: &Claims) -> Result<Who, Problem> {
+        match claims.get("sub").and_then(|sub| sub.as_str()) {
+            Some(sub) if sub == token.subject => {
+                let info = named(claims);
+                Ok(Who { name: token.name.or(info.0), email: token.email.or(info.1), ..token })
+            }
+            Some(_) => Err(Problem::UserinfoRejected {
+                provider: self.provider.to_owned(),
+                detail: "it is about somebody else than the ID token".to_owned(),
+            }),
+            None => Ok(token),
+        }
+    }
+
+    fn bad_userinfo(&self, detail: &str) -> Problem {
+        Problem::BadProvider {
+            provider: self.provider.to_owned(),
             field: "userinfo_endpoint".to_owned(),
-            detail: "without an ID token, Larder needs one to learn who signed in".to_owned(),
-        }),
+            detail: detail.to_owned(),
+        }
+    }
+
+    async fn userinfo(&self, url: &str, tokens: &Tokens) -> Result<Claims, Problem> {
+        let url = Url::parse(url).map_err(|_| self.bad_userinfo("it is not a URL"))?;
+        let response = crate::dpop::get(self.http, self.clock, &url, tokens).await?;
+        if response.status != 200 {
+            return Err(Problem::ProviderTrouble { host: host(&url), status: response.status });
+        }
+        let kind = response.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.to_ascii_lowercase().starts_with("application/jwt") {
+            return Err(self.bad_userinfo("it answers with a JWT; have the client registered for plain JSON"));
+        }
+        serde_json::from_slice(&response.body).map_err(|_| self.bad_userinfo("its answer is not JSON"))
+    }
+
+    fn by_userinfo(&self, claims: &Claims) -> Result<Who, Problem> {
+        let id = claims.get("id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+        let sub = claims.get("sub").and_then(|sub| sub.as_str()).map(str::to_owned);
+        let subject =
+            sub.or(id).filter(|id| !id.is_empty()).ok_or_else(|| self.bad_userinfo("its answer names nobody"))?;
+        let (name, email) = named(claims);
+        Ok(Who { subject, name, email, openid: false })
     }
 }
 
-async fn from_id_token(
-    http: &Http,
-    clock: &dyn Clock,
-    endpoints: &Endpoints,
-    provider: &str,
-    tokens: &Tokens,
-    nonce: Option<&str>,
-    jwks_uri: &str,
-) -> Result<Who, Problem> {
-    let rejected = |detail: &str| Problem::IdTokenRejected { provider: provider.to_owned(), detail: detail.to_owned() };
-    let jwks_uri = Url::parse(jwks_uri).map_err(|_| rejected("its keys have no address"))?;
-    let response = http.get(&jwks_uri, None).await?;
-    if response.status != 200 {
-        return Err(Problem::ProviderTrouble { host: host(&jwks_uri), status: response.status });
-    }
-    let keys: CoreJsonWebKeySet =
-        serde_json::from_slice(&response.body).map_err(|_| rejected("its keys cannot be read"))?;
-    let issuer = IssuerUrl::new(endpoints.issuer.clone()).map_err(|_| rejected("the issuer is no URL"))?;
-    let now = clock.now().wall;
-    let verifier = CoreIdTokenVerifier::new_public_client(ClientId::new(endpoints.client_id.clone()), issuer, keys)
-        .set_allowed_algs(ALGORITHMS.iter().cloned())
-        .set_time_fn(move || {
-            chrono::DateTime::from_timestamp_millis(now.0 - SKEW.as_millis() as i64).unwrap_or_default()
-        });
-    let text = tokens.id_token.as_ref().map_or("", |token| token.expose_secret());
-    let token = CoreIdToken::from_str(text).map_err(|_| rejected("it is no JWT"))?;
-    // Where none was sent (a device authorization), one that comes is not looked at.
-    let check = |claimed: Option<&Nonce>| match (nonce, claimed) {
-        (None, _) => Ok(()),
-        (Some(sent), Some(claimed)) if claimed.secret() == sent => Ok(()),
-        (Some(_), _) => Err("it is not the answer to this sign-in".to_owned()),
-    };
-    let claims = token.claims(&verifier, check).map_err(|error| rejected(reason(&error)))?;
-    Ok(Who {
-        subject: claims.subject().to_string(),
-        name: claims.name().and_then(|name| name.get(None)).map(|name| plain(name)),
-        email: claims.email().map(|email| plain(email)),
+/// The claims are checked.
+fn by_token(claims: &Claims) -> Who {
+    Who {
+        subject: claims.get("sub").and_then(|sub| sub.as_str()).unwrap_or_default().to_owned(),
+        name: text(claims, &["name"]),
+        email: text(claims, &["email"]),
         openid: true,
-    })
-}
-
-/// The check that failed, without what it failed on.
-fn reason(error: &ClaimsVerificationError) -> &'static str {
-    match error {
-        ClaimsVerificationError::Expired(_) => "it has ended already",
-        ClaimsVerificationError::InvalidAudience(_) => "it is for another client",
-        ClaimsVerificationError::InvalidIssuer(_) => "it is from another issuer",
-        ClaimsVerificationError::InvalidNonce(_) => "it is not the answer to this sign-in",
-        ClaimsVerificationError::InvalidSubject(_) => "it is about somebody else",
-        ClaimsVerificationError::SignatureVerification(_) => "its signature is not by the issuer's keys",
-        ClaimsVerificationError::Unsupported(_) => "it is of a kind that Larder does not accept",
-        _ => "a claim is not what it must be",
     }
 }
 
-async fn from_userinfo(http: &Http, provider: &str, url: &str, tokens: &Tokens) -> Result<Who, Problem> {
-    let bad = |detail: &str| Problem::BadProvider {
-        provider: provider.to_owned(),
-        field: "userinfo_endpoint".to_owned(),
-        detail: detail.to_owned(),
-    };
-    let url = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
-    let bearer = OnWire::new(tokens.access_token.expose_secret().to_owned());
-    let response = http.get(&url, Some(&bearer)).await?;
-    if response.status != 200 {
-        return Err(Problem::ProviderTrouble { host: host(&url), status: response.status });
-    }
-    let claims: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&response.body).map_err(|_| bad("its answer is not JSON"))?;
-    let text =
-        |keys: &[&str]| keys.iter().find_map(|key| claims.get(*key)?.as_str()).map(plain).filter(|t| !t.is_empty());
-    let id = claims.get("id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-    Ok(Who {
-        subject: claims
-            .get("sub")
-            .and_then(|sub| sub.as_str())
-            .map(str::to_owned)
-            .or(id)
-            .ok_or_else(|| bad("its answer names nobody"))?,
-        name: text(&["name", "global_name", "preferred_username", "login", "username"]),
-        email: text(&["email"]),
-        openid: false,
-    })
+fn named(claims: &Claims) -> (Option<String>, Option<String>) {
+    (text(claims, &["name", "global_name", "preferred_username", "login", "username"]), text(claims, &["email"]))
+}
+
+/// The first of these that is text, for people.
+fn text(claims: &Claims, keys: &[&str]) -> Option<String> {
+    keys.iter().find_map(|key| claims.get(*key)?.as_str()).map(plain).filter(|text| !text.is_empty())
 }

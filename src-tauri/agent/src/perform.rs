@@ -3,8 +3,11 @@
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::discovery_cache::Discovery;
+use crate::dpop::DpopKey;
 use crate::grants::{self, Endpoints, NotOpened, Tokens};
 use crate::http::Http;
+use crate::identity::{Finder, Renewed};
+use crate::jwks::Jwks;
 use crate::keychain::{Keychain, keychain_state};
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
@@ -31,6 +34,8 @@ pub struct Hands {
     pub database: Database,
     /// Holds the data keys.
     pub keychain: Keychain,
+    /// The issuers' keys.
+    pub jwks: Jwks,
     /// Asks providers; made anew when the settings change.
     http: RwLock<Http>,
     /// What providers offer.
@@ -51,6 +56,8 @@ struct Held {
     secret: Option<SecretString>,
     /// How long access tokens of this grant lived so far.
     lifetime: Option<Duration>,
+    /// Whose session it is, where an ID token said so.
+    subject: Option<String>,
     /// What came, to be stored.
     after: Option<(Tokens, Grant)>,
 }
@@ -92,6 +99,7 @@ impl Hands {
             clock,
             database,
             keychain,
+            jwks: Jwks::new(),
             http: RwLock::new(http),
             registering: tokio::sync::Mutex::default(),
             held: Mutex::default(),
@@ -134,10 +142,11 @@ impl Hands {
         code: AuthorizationCode,
         verifier: PkceCodeVerifier,
         redirect_uri: &str,
+        dpop: Option<&DpopKey>,
     ) -> Ended {
         match self.client_secret(endpoints).await {
             Ok(secret) => {
-                let client = Client { endpoints, secret: secret.as_ref(), provider };
+                let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
                 token_endpoint::exchange(&self.http(), self.clock.as_ref(), client, code, verifier, redirect_uri).await
             }
             Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
@@ -278,7 +287,14 @@ impl Hands {
         }
         lock(&self.held).insert(
             operation,
-            Held { endpoints: opened.endpoints, before, secret, lifetime: opened.lifetime, after: None },
+            Held {
+                endpoints: opened.endpoints,
+                before,
+                secret,
+                lifetime: opened.lifetime,
+                subject: opened.subject,
+                after: None,
+            },
         );
         Arrival::Prepared { hash }
     }
@@ -292,7 +308,12 @@ impl Hands {
                 spent: false,
             });
         };
-        let client = Client { endpoints: &held.endpoints, secret: held.secret.as_ref(), provider };
+        let client = Client {
+            endpoints: &held.endpoints,
+            secret: held.secret.as_ref(),
+            provider,
+            dpop: held.before.dpop_key.as_ref(),
+        };
         let mut ended = token_endpoint::refresh(&self.http(), self.clock.as_ref(), client, &refresh_token).await;
         if ended.outcome == Outcome::NeedsSignIn(Why::Refused) && self.tested_too_long(account, &held.endpoints).await {
             ended.outcome = Outcome::NeedsSignIn(Why::Testing);
@@ -301,12 +322,34 @@ impl Hands {
             // A provider that says nothing this time means what it said before: else an ended token would pass for good.
             grant.lifetime = grant.lifetime.or(held.lifetime);
         }
-        if let (Some(tokens), Outcome::Tokens(grant)) = (ended.tokens, &ended.outcome)
-            && let Some(held) = lock(&self.held).get_mut(&operation)
-        {
-            held.after = Some((tokens, grant.clone()));
+        if let (Some(mut tokens), Outcome::Tokens(grant)) = (ended.tokens, ended.outcome.clone()) {
+            if !self.about_the_same(&held, provider, &mut tokens).await {
+                ended.outcome = Outcome::NeedsSignIn(Why::IdTokenRejected);
+            }
+            if let Some(held) = lock(&self.held).get_mut(&operation) {
+                held.after = Some((tokens, grant));
+            }
         }
         Arrival::Answered(ended.outcome)
+    }
+
+    /// Whether a refresh is not known to be about somebody else. An ID token that was not checked is dropped.
+    async fn about_the_same(&self, held: &Held, provider: &str, tokens: &mut Tokens) -> bool {
+        let renewed = match &held.subject {
+            Some(subject) if tokens.id_token.is_some() => {
+                let (http, clock) = (&self.http(), self.clock.as_ref());
+                let finder = Finder { http, clock, jwks: &self.jwks, endpoints: &held.endpoints, provider };
+                finder.renewed(tokens, &held.before, subject).await
+            }
+            _ => Renewed::Unchecked("nothing to compare it with"),
+        };
+        match renewed {
+            Renewed::Same => return true,
+            Renewed::Unchecked(why) => tracing::debug!("the ID token of a refresh is not kept: {why}"),
+            Renewed::Other(why) => tracing::warn!("the ID token of a refresh is not this session's: {why}"),
+        }
+        tokens.id_token = None;
+        matches!(renewed, Renewed::Unchecked(_))
     }
 
     /// Whether the session ended about when this provider ends those of projects that are not published.
@@ -336,8 +379,10 @@ impl Hands {
         if let Some(before) = opened.tokens {
             // Without its secret the client may not be believed; then the provider says so.
             let secret = self.client_secret(&opened.endpoints).await.unwrap_or_default();
-            lock(&self.held)
-                .insert(operation, Held { endpoints: opened.endpoints, before, secret, lifetime: None, after: None });
+            lock(&self.held).insert(
+                operation,
+                Held { endpoints: opened.endpoints, before, secret, lifetime: None, subject: None, after: None },
+            );
         }
     }
 
@@ -379,7 +424,8 @@ impl Hands {
         // Within a quarter of an hour; a token that is lost after that ends by the provider's own clock.
         for wait in [0, 1, 3, 10, 30, 60, 180, 600] {
             tokio::time::sleep(Duration::from_secs(wait)).await;
-            last = token_endpoint::revoke(&self.http(), endpoints, secret, token, hint).await;
+            let clock = self.clock.as_ref();
+            last = token_endpoint::revoke(&self.http(), clock, endpoints, secret, token, hint).await;
             if !matches!(&last, Err(problem) if problem.passes()) {
                 break;
             }

@@ -60,6 +60,9 @@ pub struct Written {
     /// How the client authenticates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// Whether its tokens are to be bound to a key (RFC 9449 section 5.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dpop_bound_access_tokens: Option<bool>,
     /// Added to the authorization request, such as `prompt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_params: Option<BTreeMap<String, String>>,
@@ -163,6 +166,8 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// With a secret, in the form.
     ClientSecretPost,
+    /// With an assertion that a private key signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -172,6 +177,7 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => crate::client_auth::PRIVATE_KEY_JWT,
         }
     }
 }
@@ -207,6 +213,8 @@ pub struct Provider {
     pub redirects: Vec<Redirect>,
     /// How the client authenticates.
     pub auth_method: AuthMethod,
+    /// Whether its tokens are to be bound to a key.
+    pub dpop_bound: bool,
     /// Added to the authorization request.
     pub authorization_params: BTreeMap<String, String>,
     /// How userinfo is asked for and read.
@@ -222,6 +230,7 @@ const OURS: &[&str] = &[
     "client_id",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "redirect_uri",
     "resource",
@@ -259,6 +268,7 @@ impl Provider {
             scope_separator: " ".to_owned(),
             redirects: vec![redirect],
             auth_method: AuthMethod::None,
+            dpop_bound: false,
             authorization_params: BTreeMap::new(),
             userinfo: Userinfo::default(),
             refresh_ends_access_token: false,
@@ -304,6 +314,7 @@ impl Provider {
             resource: written.resource.clone().or(from.resource),
             scope_separator: written.scope_separator.clone().or(from.scope_separator).unwrap_or_else(|| " ".to_owned()),
             auth_method: written.token_endpoint_auth_method.or(from.token_endpoint_auth_method).unwrap_or_default(),
+            dpop_bound: written.dpop_bound_access_tokens.or(from.dpop_bound_access_tokens).unwrap_or_default(),
             authorization_params: written
                 .authorization_params
                 .clone()

@@ -1,7 +1,9 @@
 //! Pushed authorization requests (RFC 9126): the request goes to the provider directly, and the browser carries a reference.
 
+use crate::client_auth::authenticate;
+use crate::clock::Clock;
 use crate::http::{Http, host};
-use crate::token_endpoint::{Client, form, plain};
+use crate::token_endpoint::{Client, plain};
 use larder_core::problem::Problem;
 use serde::Deserialize;
 use url::Url;
@@ -24,16 +26,21 @@ struct Refused {
 ///
 /// # Errors
 /// [`Problem::AuthorizationFailed`] where the provider refuses the request, [`Problem::Unreachable`].
-pub async fn push(http: &Http, asks: Client<'_>, endpoint: &Url, request: &Url) -> Result<Option<Url>, Problem> {
-    let basic = asks.endpoints.token_endpoint_auth_method == "client_secret_basic";
+pub async fn push(
+    http: &Http,
+    clock: &dyn Clock,
+    asks: Client<'_>,
+    endpoint: &Url,
+    request: &Url,
+) -> Result<Option<Url>, Problem> {
+    let proof = authenticate(asks.endpoints, asks.secret, asks.provider, clock.now().wall)?;
     let fields: Vec<(String, String)> = request
         .query_pairs()
-        // `form` names the client, unless the header does; there it belongs to the request all the same (RFC 9126 section 2.1).
-        .filter(|(name, _)| name != "client_id" || basic)
+        // RFC 9126 section 2.1 wants it in the form; an authentication that is in the form has it already.
+        .filter(|(name, _)| name != "client_id" || proof.credentials().is_some())
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
-    let (body, credentials) = form(asks.endpoints, asks.secret, &fields);
-    let response = http.post_form(endpoint, body, credentials).await?;
+    let response = http.post_form(endpoint, proof.form(&fields), proof.credentials()).await?;
     match response.status {
         200..300 => {
             let pushed: Pushed = serde_json::from_slice(&response.body)

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::device::Polling;
 use crate::discovery::Server;
+use crate::dpop::DpopKey;
 use crate::grants::{Endpoints, Tokens};
 use crate::http::host;
 use crate::identity::Who;
@@ -47,6 +48,8 @@ pub struct Secrets {
     pub issuer: Option<String>,
     /// It must name it.
     pub iss_required: bool,
+    /// The key that the tokens are to be bound to (RFC 9449), where the provider's are.
+    pub dpop: Option<DpopKey>,
     /// Who signed in, and what was granted; until it is stored.
     pub result: Option<(Who, Tokens)>,
 }
@@ -60,6 +63,8 @@ pub struct Purpose {
     pub label: Option<String>,
     /// Somebody is signed in at this provider already: the person may want to choose another account.
     pub choose: bool,
+    /// A new key, where the provider's tokens are to be bound to one.
+    pub dpop: Option<DpopKey>,
 }
 
 /// The redirect of this kind, or the provider's first.
@@ -120,6 +125,10 @@ pub fn begin(
         if let Some(hint) = purpose.account.as_ref().and_then(|(_, hint)| hint.as_ref()) {
             query.append_pair("login_hint", hint);
         }
+        if let Some(key) = &purpose.dpop {
+            // RFC 9449 section 10: the code too is worth nothing without the key.
+            query.append_pair("dpop_jkt", key.thumbprint());
+        }
         query.extend_pairs(&parameters);
     }
     let attempt = Attempt {
@@ -158,6 +167,7 @@ pub fn begin(
         },
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,
+        dpop: purpose.dpop,
         result: None,
     };
     (attempt, secrets)

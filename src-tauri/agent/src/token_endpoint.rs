@@ -1,6 +1,8 @@
 //! The token endpoint (RFC 6749 section 3.2) and revocation (RFC 7009), through `oauth2`.
 
+use crate::client_auth::{PRIVATE_KEY_JWT, authenticate};
 use crate::clock::Clock;
+use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::grants::{Endpoints, Tokens};
 use crate::http::{Call, Http, NoAnswer, Seen, host};
 use larder_core::effect::{Grant, Outcome};
@@ -58,10 +60,12 @@ pub type Configured = oauth2::Client<
 pub struct Client<'a> {
     /// Where, and as which client.
     pub endpoints: &'a Endpoints,
-    /// The client's secret, where it has one.
+    /// The client's secret, where it has one; its private key, where it proves itself with that.
     pub secret: Option<&'a SecretString>,
     /// The provider's name, for people.
     pub provider: &'a str,
+    /// The key that its tokens are to be bound to, or are (RFC 9449).
+    pub dpop: Option<&'a DpopKey>,
 }
 
 /// How a token request ended. The tokens stay with the agent; the outcome goes to where it is decided what follows.
@@ -81,9 +85,13 @@ pub async fn exchange(
     verifier: PkceCodeVerifier,
     redirect_uri: &str,
 ) -> Ended {
-    let (call, sent) = (Call::new(http), clock.now());
+    let sent = clock.now();
     let (Some(client), Ok(redirect)) = (configured(asks), RedirectUrl::new(redirect_uri.to_owned())) else {
-        return broken_endpoint(asks.endpoints);
+        return to_fix(broken_endpoint(asks.endpoints));
+    };
+    let call = match Call::new(http, clock, asks) {
+        Ok(call) => call,
+        Err(problem) => return to_fix(problem),
     };
     let mut request = client.exchange_code(code).set_pkce_verifier(verifier).set_redirect_uri(Cow::Owned(redirect));
     if let Some(resource) = &asks.endpoints.resource {
@@ -91,13 +99,17 @@ pub async fn exchange(
         request = request.add_extra_param("resource", resource.as_str());
     }
     let answer = request.request_async(&call).await;
-    ended(answer, asks, None, sent, call.seen())
+    ended(answer, asks, None, sent, call.seen()).bound_to(call.key())
 }
 
 /// Refreshes (RFC 6749 section 6). A response without a refresh token keeps the one that was sent.
 pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_token: &SecretString) -> Ended {
-    let (call, sent) = (Call::new(http), clock.now());
-    let Some(client) = configured(asks) else { return broken_endpoint(asks.endpoints) };
+    let sent = clock.now();
+    let Some(client) = configured(asks) else { return to_fix(broken_endpoint(asks.endpoints)) };
+    let call = match Call::new(http, clock, asks) {
+        Ok(call) => call,
+        Err(problem) => return to_fix(problem),
+    };
     // Sending is the second of the three places that tokens are exposed for.
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let mut request = client.exchange_refresh_token(&token);
@@ -105,7 +117,18 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
         request = request.add_extra_param("resource", resource.as_str());
     }
     let answer = request.request_async(&call).await;
-    ended(answer, asks, Some(refresh_token), sent, call.seen())
+    ended(answer, asks, Some(refresh_token), sent, call.seen()).bound_to(call.key())
+}
+
+impl Ended {
+    /// The tokens with the key that was proved for them: a public client's refresh token is bound to it even where the
+    /// access token is not (RFC 9449 section 5).
+    pub fn bound_to(mut self, key: Option<DpopKey>) -> Self {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.dpop_key = key;
+        }
+        self
+    }
 }
 
 /// Revokes a token (RFC 7009). Posted by hand: `oauth2` refuses `http`, which loopback servers speak.
@@ -114,6 +137,7 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
 /// The problem, where the provider could not be told.
 pub async fn revoke(
     http: &Http,
+    clock: &dyn Clock,
     endpoints: &Endpoints,
     secret: Option<&SecretString>,
     token: &SecretString,
@@ -123,40 +147,19 @@ pub async fn revoke(
     let url =
         Url::parse(endpoint).map_err(|_| Problem::Internal { detail: "a stored endpoint is no URL".to_owned() })?;
     let fields = [("token", token.expose_secret()), ("token_type_hint", hint)];
-    let (body, credentials) = form(endpoints, secret, &fields);
-    let response = http.post_form(&url, body, credentials).await?;
+    let proof = authenticate(endpoints, secret, &endpoints.issuer, clock.now().wall)?;
+    let response = http.post_form(&url, proof.form(&fields), proof.credentials()).await?;
     match response.status {
         200..300 => Ok(()),
         status => Err(Problem::ProviderTrouble { host: host(&url), status }),
     }
 }
 
-/// What goes into the Authorization header: the client and its secret.
-pub type Credentials<'a> = Option<(&'a str, &'a SecretString)>;
-
-/// A form with these fields, and how the client says who it is (RFC 6749 section 2.3): in the form, or in the header.
-pub fn form<'a, T: AsRef<str>>(
-    endpoints: &'a Endpoints,
-    secret: Option<&'a SecretString>,
-    fields: &[(T, T)],
-) -> (String, Credentials<'a>) {
-    let basic = endpoints.token_endpoint_auth_method == "client_secret_basic";
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.extend_pairs(fields);
-    if !basic {
-        form.append_pair("client_id", &endpoints.client_id);
-        if let Some(secret) = secret {
-            form.append_pair("client_secret", secret.expose_secret());
-        }
-    }
-    (form.finish(), secret.filter(|_| basic).map(|secret| (endpoints.client_id.as_str(), secret)))
-}
-
-/// The client as `oauth2` has it; `None` where the token endpoint is no URL.
+/// The client as `oauth2` has it, which [`Call`] adds an assertion to; `None` where the token endpoint is no URL.
 pub fn configured(asks: Client<'_>) -> Option<Configured> {
     let token_url = TokenUrl::new(asks.endpoints.token_endpoint.clone()).ok()?;
     let client = oauth2::Client::new(ClientId::new(asks.endpoints.client_id.clone())).set_token_uri(token_url);
-    let client = match asks.secret {
+    let client = match asks.secret.filter(|_| asks.endpoints.token_endpoint_auth_method != PRIVATE_KEY_JWT) {
         // It is the person's own client, and the provider demands it (RFC 8252 section 8.5).
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
         None => client,
@@ -166,12 +169,16 @@ pub fn configured(asks: Client<'_>) -> Option<Configured> {
     Some(client.set_auth_type(if basic { AuthType::BasicAuth } else { AuthType::RequestBody }))
 }
 
-fn broken_endpoint(endpoints: &Endpoints) -> Ended {
-    let problem = Problem::BadProvider {
+fn broken_endpoint(endpoints: &Endpoints) -> Problem {
+    Problem::BadProvider {
         provider: endpoints.issuer.clone(),
         field: "token_endpoint".to_owned(),
         detail: "it is not a URL".to_owned(),
-    };
+    }
+}
+
+/// Nothing was sent.
+fn to_fix(problem: Problem) -> Ended {
     Ended { outcome: Outcome::NeedsFix(problem), tokens: None }
 }
 
@@ -209,13 +216,15 @@ pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) 
     let tokens = Tokens {
         access_token: SecretString::from(answer.access_token().secret().as_str()),
         refresh_token,
-        id_token: answer.extra_fields().id_token.as_deref().map(SecretString::from),
+        id_token: answer.extra_fields().id_token.as_deref().filter(|text| !text.is_empty()).map(SecretString::from),
         token_type: match answer.token_type() {
             // RFC 6749 section 5.1: the type is compared without regard to case; resource servers expect this one.
             BasicTokenType::Bearer => "Bearer".to_owned(),
             BasicTokenType::Mac => "MAC".to_owned(),
+            BasicTokenType::Extension(other) if other.eq_ignore_ascii_case(TOKEN_TYPE) => TOKEN_TYPE.to_owned(),
             BasicTokenType::Extension(other) => other.clone(),
         },
+        dpop_key: None,
     };
     Ended { outcome: Outcome::Tokens(grant), tokens: Some(tokens) }
 }
@@ -257,6 +266,12 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
             }
             // GitHub's word for invalid_grant.
             "bad_refresh_token" => Outcome::NeedsSignIn(Why::Refused),
+            // RFC 9449 sections 5 and 8: nothing was looked at but the proof; most often a clock is off.
+            "invalid_dpop_proof" | "use_dpop_nonce" => {
+                let detail = if detail.is_empty() { plain(other) } else { detail.clone() };
+                let problem = Problem::ProofRefused { provider: provider.to_owned(), detail };
+                Outcome::Transient { problem, retry_after, spent: false }
+            }
             "temporarily_unavailable" | "server_error" | "slow_down" => {
                 Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after, spent: false }
             }

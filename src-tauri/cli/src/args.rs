@@ -52,7 +52,9 @@ pub enum Command {
     /// Print an access token that works
     #[command(
         after_help = "The token goes to stdout alone. Keep it out of command lines, where other programs see it;\n\
-                            curl, for one, reads it from stdin:\n  larder token work --format header | curl -H @- https://…"
+                            curl, for one, reads it from stdin:\n  larder token work --format header | curl -H @- https://…\n\
+                            A token that is bound to a key (DPoP) needs a proof for each request, which --dpop makes:\n  \
+                            larder token work --dpop GET https://… --format header | curl -H @- https://…"
     )]
     Token {
         /// Its label or id
@@ -63,6 +65,12 @@ pub enum Command {
         /// How to print it: alone, with all that is known about it, or as an HTTP header [default: raw]
         #[arg(long, value_enum, hide_default_value = true)]
         format: Option<Format>,
+        /// For a token that is bound to a key: a proof for this one request as well
+        #[arg(long, num_args = 2, value_names = ["METHOD", "URL"])]
+        dpop: Option<Vec<String>>,
+        /// What the server sent as DPoP-Nonce [default: what it last sent to Larder]
+        #[arg(long, value_name = "NONCE", requires = "dpop")]
+        dpop_nonce: Option<String>,
     },
     /// Refresh an account's token now
     Refresh(Which),
@@ -163,7 +171,7 @@ pub enum Providers {
     },
     /// Write one into providers.toml
     Add(Box<AddProvider>),
-    /// Seal the client secret of one; it is read from stdin
+    /// Seal the client secret or private key of one; it is read from stdin
     Secret {
         /// Its name
         name: String,
@@ -193,7 +201,7 @@ pub struct AddProvider {
     pub name: String,
     /// Read its keys and values from a TOML file, `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "resource", "authorization_endpoint",
-        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "server", "auth_method"])]
+        "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "server", "auth_method", "dpop_bound"])]
     pub from: Option<String>,
     /// Its issuer, which names its endpoints
     #[arg(long, value_name = "URL")]
@@ -207,9 +215,12 @@ pub struct AddProvider {
     /// Whose server or tenant, where the catalogue's entry is for anybody's
     #[arg(long, value_name = "SERVER")]
     pub server: Option<String>,
-    /// How the client authenticates: none, client_secret_post or client_secret_basic
+    /// How the client authenticates: none, client_secret_post, client_secret_basic or private_key_jwt
     #[arg(long, value_name = "METHOD")]
     pub auth_method: Option<String>,
+    /// Its tokens are to be bound to a key of the account's (DPoP)
+    #[arg(long)]
+    pub dpop_bound: bool,
     /// A scope to ask for (repeatable)
     #[arg(long)]
     pub scope: Vec<String>,
@@ -254,11 +265,11 @@ pub enum Policy {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// The token alone
+    /// The token alone; with --dpop the proof on a second line
     Raw,
     /// All that is known about it
     Json,
-    /// `Authorization: Bearer …`
+    /// `Authorization: Bearer …`; with --dpop `DPoP: …` on a second line
     Header,
 }
 

@@ -65,8 +65,8 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Callback { url } => sign_in::callback(context, url)?,
         Command::Accounts => accounts::list(context)?,
         Command::Status => return status::status(context),
-        Command::Token { account, min_validity, format } => {
-            accounts::token(context, &account, min_validity, format)?;
+        Command::Token { account, min_validity, format, dpop, dpop_nonce } => {
+            accounts::token(context, &account, min_validity, format, accounts::proof(dpop, dpop_nonce))?;
         }
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only } => accounts::sign_out(context, which, forget, here_only)?,

@@ -14,8 +14,8 @@ use serde_json::Map;
 use std::io::{self, Read};
 use toml::{Table, Value};
 
-/// The longest secret that is read, in bytes. Providers' have below a hundred.
-const MOST_SECRET: u64 = 4096;
+/// The longest secret that is read, in bytes. Providers' have below a hundred; a private RSA key of 8192 bits has 7 KiB.
+const MOST_SECRET: u64 = 16 * 1024;
 
 pub fn run(context: &Context, command: Providers) -> Result<Exit, Failure> {
     match command {
@@ -48,8 +48,12 @@ pub fn run(context: &Context, command: Providers) -> Result<Exit, Failure> {
         Providers::Secret { name } => {
             let mut secret = String::new();
             let failed = |_| Problem::BadRequest { detail: "stdin cannot be read".to_owned() };
-            io::stdin().lock().take(MOST_SECRET).read_to_string(&mut secret).map_err(failed)?;
+            io::stdin().lock().take(MOST_SECRET + 1).read_to_string(&mut secret).map_err(failed)?;
             let secret = OnWire::new(secret);
+            if secret.expose().len() as u64 > MOST_SECRET {
+                let detail = "that is too long for a secret or a private key".to_owned();
+                return Err(Problem::BadRequest { detail }.into());
+            }
             context.connect()?.ask(Request::SetSecret { name: ProviderName(name.clone()), secret })?;
             context.print.note(&format!("The secret of {name} is sealed."));
         }
@@ -134,7 +138,8 @@ fn definition(args: &AddProvider) -> String {
     let redirects: Vec<Value> = args.redirect.iter().map(redirect).collect();
     let lists = [("scopes", scopes), ("redirects", redirects)];
     let lists = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| (key, Value::Array(list)));
-    texts.chain(lists).map(|(key, value)| format!("{key} = {value}\n")).collect()
+    let bound = args.dpop_bound.then_some(("dpop_bound_access_tokens", Value::Boolean(true)));
+    texts.chain(lists).chain(bound).map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
 fn redirect((kind, uri): &(Redirect, Option<String>)) -> Value {

@@ -91,6 +91,48 @@ fn a_token_is_alone_on_stdout() {
 }
 
 #[test]
+fn a_bound_token_comes_with_the_proof_that_was_asked_for() {
+    let bound = TOKEN.replace("\"bearer\"", "\"DPoP\"");
+    let proven = bound.replace("\"account\"", "\"dpop\":\"h.c.s\",\"account\"");
+    let request = ["--dpop", "GET", "https://api.example/me?a=b"];
+    for (more, expected) in [
+        (&[][..], "at-1\nh.c.s\n"),
+        (&["--format", "header"], "Authorization: DPoP at-1\nDPoP: h.c.s\n"),
+        (
+            &["--json", "--dpop-nonce", "n-1"],
+            "{\"access_token\":\"at-1\",\"account\":\"work\",\"dpop\":\"h.c.s\",\"expires_at\":null,\"scope\":\"a\",\"token_type\":\"DPoP\"}\n",
+        ),
+    ] {
+        let home = Home::new();
+        let agent = home.agent(&[&answer(&proven)]);
+        let output = home.command(&[&["token", "work"], &request[..], more].concat()).output().unwrap();
+        assert_eq!(said(&output), (0, expected.to_owned(), String::new()));
+        let asked: serde_json::Value = serde_json::from_str(&agent.join().unwrap()[0]).unwrap();
+        let nonce = more.get(2);
+        assert_eq!(
+            asked["request"]["dpop"],
+            serde_json::json!({ "method": "GET", "url": "https://api.example/me?a=b", "nonce": nonce })
+        );
+    }
+    // Without a proof it is the answer all the same, and what is missing is said beside it.
+    let home = Home::new();
+    let agent = home.agent(&[&answer(&bound)]);
+    let (exit, stdout, stderr) = said(&home.command(&["token", "work"]).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (0, "at-1\n"));
+    assert!(stderr.contains("`larder token work --dpop METHOD URL`"), "{stderr}");
+    assert!(!agent.join().unwrap()[0].contains("dpop"));
+    // Nor is an answer without the proof taken for one with it.
+    let home = Home::new();
+    let agent = home.agent(&[&answer(&bound)]);
+    let (exit, stdout, _) = said(&home.command(&[&["token", "work"], &request[..]].concat()).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (1, ""));
+    agent.join().unwrap();
+    let usage = |arguments: &[&str]| Home::new().command(arguments).output().unwrap().status.code();
+    assert_eq!(usage(&["token", "work", "--dpop", "GET"]), Some(2));
+    assert_eq!(usage(&["token", "work", "--dpop-nonce", "n"]), Some(2));
+}
+
+#[test]
 fn a_token_that_would_break_its_line_is_not_printed() {
     let home = Home::new();
     let agent = home.agent(&[&answer(&TOKEN.replace("at-1", "at\\r\\nX: y"))]);

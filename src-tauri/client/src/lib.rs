@@ -23,7 +23,7 @@ mod wire;
 
 pub use larder_core::problem::Problem;
 pub use larder_core::profile::Profile;
-pub use larder_core::protocol::{Answer, OnWire, Push, Request};
+pub use larder_core::protocol::{Answer, OnWire, ProofFor, Push, Request};
 pub use larder_core::words::sentence;
 pub use start::{AGENT_VARIABLE, Start, agent_program};
 pub use stream::Pushes;
@@ -83,8 +83,8 @@ pub fn stop(profile: &Profile) -> Result<bool, Problem> {
 /// The same request once more, where asking twice is the same as asking once.
 fn repeatable(request: &Request) -> Option<Request> {
     match request {
-        Request::Token { account, min_validity } => {
-            Some(Request::Token { account: account.clone(), min_validity: *min_validity })
+        Request::Token { account, min_validity, dpop } => {
+            Some(Request::Token { account: account.clone(), min_validity: *min_validity, dpop: dpop.clone() })
         }
         Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
         Request::Events { limit } => Some(Request::Events { limit: *limit }),
@@ -121,7 +121,7 @@ pub struct Agent {
 pub struct Token {
     /// The token. Debug is redacted; the memory is zeroized on drop.
     pub access_token: OnWire,
-    /// As the provider named it, nearly always `Bearer`.
+    /// As the provider named it: `Bearer`, or `DPoP` for a token that is bound to a key.
     pub token_type: String,
     /// When it ends, in milliseconds since 1970 UTC, if the provider said so.
     pub expires_at: Option<WallTime>,
@@ -129,6 +129,8 @@ pub struct Token {
     pub scope: String,
     /// The account's label.
     pub account: String,
+    /// The proof that was asked for, for the header `DPoP` of that one request.
+    pub dpop: Option<OnWire>,
 }
 
 /// A connection to a profile's agent. One request at a time; a program that needs more opens more of them.
@@ -266,9 +268,33 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; most often [`Problem::SignInNeeded`], [`Problem::Denied`] or one that passes.
     pub fn token(&mut self, account: &str, min_validity: Option<u64>) -> Result<Token, Problem> {
-        match self.ask(Request::Token { account: account.to_owned(), min_validity })? {
-            Answer::Token { access_token, token_type, expires_at, scope, account } => {
-                Ok(Token { access_token, token_type, expires_at, scope, account })
+        self.token_for(account, min_validity, None)
+    }
+
+    /// As [`Client::token`], with a proof of the token's key for one request to a resource server (RFC 9449).
+    ///
+    /// # Errors
+    /// As [`Client::token`]; [`Problem::NotBound`] where the account's token is bound to no key.
+    pub fn proven_token(
+        &mut self,
+        account: &str,
+        min_validity: Option<u64>,
+        request: ProofFor,
+    ) -> Result<Token, Problem> {
+        let token = self.token_for(account, min_validity, Some(request))?;
+        // An agent from before there were proofs ignores that one was asked for.
+        if token.dpop.is_some() { Ok(token) } else { Err(unexpected("token")) }
+    }
+
+    fn token_for(
+        &mut self,
+        account: &str,
+        min_validity: Option<u64>,
+        dpop: Option<ProofFor>,
+    ) -> Result<Token, Problem> {
+        match self.ask(Request::Token { account: account.to_owned(), min_validity, dpop })? {
+            Answer::Token { access_token, token_type, expires_at, scope, account, dpop } => {
+                Ok(Token { access_token, token_type, expires_at, scope, account, dpop })
             }
             _ => Err(unexpected("token")),
         }

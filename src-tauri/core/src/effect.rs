@@ -45,7 +45,8 @@ pub enum Effect {
     },
     /// Tell the provider (RFC 7009) about the tokens that [`Effect::MarkClearing`] took.
     Revoke,
-    /// A token came for an account that is no longer signed in: revoke it, keep nothing.
+    /// A token came for an account that is no longer signed in, or for another session than the account's: revoke it,
+    /// keep nothing.
     RevokeLate,
     /// Forget what this operation holds in memory.
     Discard {
@@ -111,6 +112,13 @@ pub enum Outcome {
     NeedsSignIn(Why),
     /// Nothing is tried until the configuration changes.
     NeedsFix(Problem),
+}
+
+impl Outcome {
+    /// Whether new tokens came, which the agent holds until it is told what becomes of them.
+    pub fn holds_tokens(&self) -> bool {
+        matches!(self, Self::Tokens(_) | Self::NeedsSignIn(Why::IdTokenRejected))
+    }
 }
 
 /// What the provider granted, without the tokens themselves.

@@ -328,7 +328,7 @@ fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &m
 fn forgotten(id: &AccountId, event: Event, effects: &mut Vec<HouseEffect>) {
     let Event::Arrived { generation, operation, arrival } = event else { return };
     let effect = match arrival {
-        Arrival::Answered(Outcome::Tokens(_)) => Effect::RevokeLate,
+        Arrival::Answered(outcome) if outcome.holds_tokens() => Effect::RevokeLate,
         Arrival::Prepared { .. } | Arrival::Answered(_) | Arrival::NotSaved(_) => Effect::Discard { spent: true },
         _ => return,
     };

@@ -102,6 +102,12 @@ pub enum Problem {
     RegistrationLeft { issuer: String, detail: String },
     /// The provider does not know the client, or refuses it what was asked (`invalid_client`, `unauthorized_client`, …).
     ClientRefused { provider: String, error: String, detail: String },
+    /// The private key that a client proves itself with is none that can be used (RFC 7523).
+    BadClientKey { provider: String, detail: String },
+    /// The provider does not accept the proof that a token's key is here (RFC 9449).
+    ProofRefused { provider: String, detail: String },
+    /// A proof was asked for, and the account's token is bound to no key.
+    NotBound { account: String },
     /// The provider refuses a scope that was asked for.
     ScopeRefused { provider: String, detail: String },
 
@@ -118,6 +124,8 @@ pub enum Problem {
     AuthorizationFailed { provider: String, error: String, detail: String },
     /// The ID token fails a check of OpenID Connect Core 3.1.3.7.
     IdTokenRejected { provider: String, detail: String },
+    /// Userinfo is not about the person that signed in (OpenID Connect Core 5.3.2).
+    UserinfoRejected { provider: String, detail: String },
     /// Somebody else signed in than the account belongs to.
     OtherSubject { account: String },
     /// The account was signed in at another issuer of the same provider.
@@ -171,6 +179,8 @@ pub enum Why {
     Testing,
     /// What is stored does not open: altered, moved or put back from an older copy.
     Unreadable,
+    /// A refresh brought an ID token that is not this session's (OpenID Connect Core 12.2).
+    IdTokenRejected,
 }
 
 /// The exit codes of the `larder` command. Stable.
@@ -204,13 +214,17 @@ impl Problem {
     pub fn exit(&self) -> Exit {
         use Problem as P;
         match self {
-            P::BadRequest { .. } | P::NoSuchAccount { .. } | P::NoSuchProvider { .. } | P::LabelTaken { .. } => {
-                Exit::Usage
-            }
+            P::BadRequest { .. }
+            | P::NoSuchAccount { .. }
+            | P::NoSuchProvider { .. }
+            | P::LabelTaken { .. }
+            | P::NotBound { .. } => Exit::Usage,
             P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
-            P::Unreachable { .. } | P::ProviderTrouble { .. } | P::RateLimited { .. } | P::NotYet { .. } => {
-                Exit::TryLater
-            }
+            P::Unreachable { .. }
+            | P::ProviderTrouble { .. }
+            | P::RateLimited { .. }
+            | P::NotYet { .. }
+            | P::ProofRefused { .. } => Exit::TryLater,
             P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
             P::KeychainLocked
             | P::KeychainAbsent
@@ -234,6 +248,7 @@ impl Problem {
             | P::RegistrationRefused { .. }
             | P::RegistrationEnded { .. }
             | P::ClientRefused { .. }
+            | P::BadClientKey { .. }
             | P::ScopeRefused { .. }
             | P::SchemeTaken { .. }
             | P::SchemeUnhandled
@@ -250,6 +265,7 @@ impl Problem {
             | P::CallbackUsed
             | P::AuthorizationFailed { .. }
             | P::IdTokenRejected { .. }
+            | P::UserinfoRejected { .. }
             | P::OtherSubject { .. }
             | P::OtherIssuer { .. }
             | P::AttemptExpired { .. }

@@ -2,7 +2,7 @@
 //!
 //! A client sends `{"id":1,"request":{"do":"hello",…}}` and gets `{"id":1,"answer":{"is":"hello",…}}` or
 //! `{"id":1,"problem":{"code":…}}`. After `subscribe` the agent also sends `{"push":…}` lines.
-//! No message asks for, or carries, a refresh token, client secret, verifier or key.
+//! No answer carries a refresh token, client secret, verifier or key; [`Request::SetSecret`] alone brings one.
 
 use crate::names::{AccountId, AttemptId, ProviderName, Scope};
 use crate::problem::Problem;
@@ -53,14 +53,11 @@ impl OnWire {
         String::deserialize(deserializer).map(Self::new)
     }
 
-    fn write_some<S: Serializer>(secret: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
-        match secret {
-            Some(secret) => Self::write(secret, serializer),
-            None => serializer.serialize_none(),
-        }
+    fn write_if_any<S: Serializer>(secret: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Self::expose).serialize(serializer)
     }
 
-    fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+    fn read_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
         Ok(Option::<String>::deserialize(deserializer)?.map(Self::new))
     }
 }
@@ -69,6 +66,18 @@ impl fmt::Debug for OnWire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// A request to a resource server that a proof is wanted for (RFC 9449 section 4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofFor {
+    /// Its method, in capital letters.
+    pub method: String,
+    /// Its URL; query and fragment are not part of a proof.
+    pub url: String,
+    /// What the resource server sent as `DPoP-Nonce`, if it did.
+    #[serde(default)]
+    pub nonce: Option<String>,
 }
 
 /// A line from a client.
@@ -140,6 +149,9 @@ pub enum Request {
         account: String,
         /// The smallest remaining life, in seconds.
         min_validity: Option<u64>,
+        /// For a token that is bound to a key: a proof for this one request as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dpop: Option<ProofFor>,
     },
     /// Refreshes now; answered when it ended.
     Refresh {
@@ -235,8 +247,8 @@ pub enum Request {
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
-            serialize_with = "OnWire::write_some",
-            deserialize_with = "OnWire::read_some"
+            serialize_with = "OnWire::write_if_any",
+            deserialize_with = "OnWire::read_if_any"
         )]
         passphrase: Option<OnWire>,
     },
@@ -343,7 +355,7 @@ pub enum Answer {
         /// The token.
         #[serde(serialize_with = "OnWire::write", deserialize_with = "OnWire::read")]
         access_token: OnWire,
-        /// As the provider named it, nearly always `Bearer`.
+        /// As the provider named it: `Bearer`, or `DPoP` for a token that is bound to a key.
         token_type: String,
         /// When it ends, if the provider said so.
         expires_at: Option<WallTime>,
@@ -351,6 +363,14 @@ pub enum Answer {
         scope: String,
         /// The account's label.
         account: String,
+        /// The proof that was asked for, for the header `DPoP` of that one request.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "OnWire::write_if_any",
+            deserialize_with = "OnWire::read_if_any"
+        )]
+        dpop: Option<OnWire>,
     },
     /// An account is signed out here; what came of telling the provider.
     SignedOut {

@@ -43,6 +43,19 @@ fn only_invalid_grant_and_its_kin_end_a_session() {
 }
 
 #[test]
+fn what_a_refresh_brought_for_somebody_else_is_given_back_and_never_saved() {
+    let mut home = Home::with_many(1);
+    home.send("0");
+    let why = Why::IdTokenRejected;
+    let effects = home.arrive("0", Arrival::Answered(Outcome::NeedsSignIn(why)));
+    assert!(has(&effects, &Effect::RevokeLate) && has(&effects, &Effect::SaveNeedsSignIn { why }));
+    assert!(!effects.iter().any(|effect| {
+        matches!(effect, HouseEffect::Account { effect: Effect::Save { .. } | Effect::Discard { .. }, .. })
+    }));
+    assert_eq!(home.session("0"), &Session::NeedsSignIn { why });
+}
+
+#[test]
 fn a_session_that_ended_is_said_once_and_asked_about_never_again() {
     let mut home = Home::with_many(2);
     home.send("0");

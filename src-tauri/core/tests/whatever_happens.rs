@@ -335,7 +335,7 @@ impl Life {
         }
         let host = "login.example.com".to_owned();
         match self.dice.below(5) {
-            0 => Outcome::NeedsSignIn(Why::Refused),
+            0 => Outcome::NeedsSignIn(if self.dice.one_in(2) { Why::IdTokenRejected } else { Why::Refused }),
             1 => Outcome::NeedsFix(Problem::ScopeRefused { provider: "work".to_owned(), detail: "d".to_owned() }),
             2 => Outcome::Transient {
                 problem: Problem::RateLimited { host, until: self.home.now.wall },

@@ -7,8 +7,15 @@ use larder_core::words::sentence;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-const WHYS: [Why; 6] =
-    [Why::Testing, Why::Refused, Why::Interaction, Why::NoRefreshToken, Why::KeyMissing, Why::Unreadable];
+const WHYS: [Why; 7] = [
+    Why::Testing,
+    Why::Refused,
+    Why::Interaction,
+    Why::NoRefreshToken,
+    Why::KeyMissing,
+    Why::Unreadable,
+    Why::IdTokenRejected,
+];
 
 /// One of every kind. [`exit`] does not compile when one is missing there, and its message is unused when it is missing here.
 fn every_problem() -> Vec<P> {
@@ -53,6 +60,9 @@ fn every_problem() -> Vec<P> {
         P::RegistrationEnded { issuer: s("ISSUER"), detail: s("DETAIL") },
         P::RegistrationLeft { issuer: s("ISSUER"), detail: s("DETAIL") },
         P::ClientRefused { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
+        P::BadClientKey { provider: s("PROVIDER"), detail: s("DETAIL") },
+        P::ProofRefused { provider: s("PROVIDER"), detail: s("DETAIL") },
+        P::NotBound { account: s("ACCOUNT") },
         P::ScopeRefused { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::BadCallback { detail: s("DETAIL") },
         P::UnknownCallback,
@@ -60,6 +70,7 @@ fn every_problem() -> Vec<P> {
         P::ConsentDenied { provider: s("PROVIDER") },
         P::AuthorizationFailed { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
         P::IdTokenRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
+        P::UserinfoRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::OtherSubject { account: s("ACCOUNT") },
         P::OtherIssuer { account: s("ACCOUNT"), issuer: s("ISSUER") },
         P::AttemptExpired { minutes: 10 },
@@ -91,14 +102,23 @@ fn exit(problem: &P) -> u8 {
         | P::CallbackUsed
         | P::AuthorizationFailed { .. }
         | P::IdTokenRejected { .. }
+        | P::UserinfoRejected { .. }
         | P::OtherSubject { .. }
         | P::OtherIssuer { .. }
         | P::AttemptExpired { .. }
         | P::AttemptCancelled
         | P::Internal { .. } => 1,
-        P::BadRequest { .. } | P::NoSuchAccount { .. } | P::NoSuchProvider { .. } | P::LabelTaken { .. } => 2,
+        P::BadRequest { .. }
+        | P::NoSuchAccount { .. }
+        | P::NoSuchProvider { .. }
+        | P::LabelTaken { .. }
+        | P::NotBound { .. } => 2,
         P::SignInNeeded { .. } | P::SignedOut { .. } => 3,
-        P::Unreachable { .. } | P::ProviderTrouble { .. } | P::RateLimited { .. } | P::NotYet { .. } => 4,
+        P::Unreachable { .. }
+        | P::ProviderTrouble { .. }
+        | P::RateLimited { .. }
+        | P::NotYet { .. }
+        | P::ProofRefused { .. } => 4,
         P::Denied { .. } | P::ConsentDenied { .. } => 5,
         P::KeychainLocked
         | P::KeychainAbsent
@@ -122,6 +142,7 @@ fn exit(problem: &P) -> u8 {
         | P::RegistrationRefused { .. }
         | P::RegistrationEnded { .. }
         | P::ClientRefused { .. }
+        | P::BadClientKey { .. }
         | P::ScopeRefused { .. }
         | P::SchemeTaken { .. }
         | P::SchemeUnhandled

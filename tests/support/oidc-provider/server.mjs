@@ -1,8 +1,10 @@
 // A certified OpenID provider with a person's pages: clients as people register them, rotation with reuse detection.
-// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; REGISTRATION=public|secret lets clients
-// register and manage themselves (RFC 7591, RFC 7592), with a secret if it says so; any resource of this computer is one
-// whose tokens it issues (RFC 8707).
+// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; CLIENT_JWKS holds the public keys of the
+// clients that prove themselves with one. Who proves a key (DPoP) must do so with the server's nonce. REGISTRATION=public|secret
+// lets clients register and manage themselves (RFC 7591, RFC 7592), with a secret if it says so; any resource of this computer
+// is one whose tokens it issues (RFC 8707).
 import { Provider, errors } from 'oidc-provider';
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
@@ -14,6 +16,15 @@ const confidential = (method) => ({
   // Characters that mean something in a form and in a header.
   client_secret: process.env.CLIENT_SECRET,
   redirect_uris: ['http://127.0.0.1/callback'],
+});
+const keyed = (client_id, more) => ({
+  ...grants,
+  client_id,
+  application_type: 'native',
+  token_endpoint_auth_method: 'private_key_jwt',
+  jwks: JSON.parse(process.env.CLIENT_JWKS),
+  redirect_uris: ['http://127.0.0.1/callback'],
+  ...more,
 });
 
 const registration = process.env.REGISTRATION;
@@ -45,6 +56,17 @@ const provider = new Provider(issuer, {
     },
     confidential('client_secret_post'),
     confidential('client_secret_basic'),
+    {
+      ...grants,
+      client_id: 'bound',
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      dpop_bound_access_tokens: true,
+      redirect_uris: ['http://127.0.0.1/callback'],
+    },
+    ...(process.env.CLIENT_JWKS
+      ? [keyed('keyed'), keyed('keyed-and-bound', { dpop_bound_access_tokens: true })]
+      : []),
   ].filter(known),
   ...(registration === 'secret' && { clientAuthMethods: ['client_secret_basic', 'client_secret_post'] }),
   pkce: { required: () => true },
@@ -52,6 +74,7 @@ const provider = new Provider(issuer, {
   clockTolerance: 0,
   features: {
     devInteractions: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
     userinfo: { enabled: true },
     registration: { enabled: Boolean(registration) },
@@ -83,6 +106,13 @@ const provider = new Provider(issuer, {
   }),
 });
 
+// What an assertion says, but for its id: it is checked already.
+function claims(assertion) {
+  if (!assertion) return undefined;
+  const { jti, ...rest } = JSON.parse(Buffer.from(assertion.split('.')[1], 'base64url'));
+  return rest;
+}
+
 // What came, and how the client proved itself: never with what.
 const seen = [];
 // Pushed authorization requests (RFC 9126).
@@ -109,8 +139,9 @@ provider.use(async (ctx, next) => {
     seen.push({ path: ctx.path, method: ctx.method, status: ctx.status });
   }
   if (ctx.path === '/request') {
-    const { scope, resource } = ctx.oidc?.body ?? {};
-    pushed.push({ client_id: ctx.oidc?.client?.clientId, scope, resource });
+    const { client_assertion, dpop_jkt, scope, resource } = ctx.oidc?.body ?? {};
+    const client_id = ctx.oidc?.client?.clientId;
+    pushed.push({ assertion: claims(client_assertion), dpop_jkt, client_id, scope, resource, status: ctx.status });
   }
   if (ctx.path === '/token' || ctx.path === '/token/revocation') {
     seen.push({
@@ -119,6 +150,9 @@ provider.use(async (ctx, next) => {
       header: ctx.get('authorization').split(' ')[0],
       form: ctx.oidc?.body?.client_secret !== undefined,
       resource: ctx.oidc?.body?.resource,
+      assertion: claims(ctx.oidc?.body?.client_assertion),
+      proof: ctx.get('dpop') !== '',
+      error: ctx.body?.error,
       status: ctx.status,
     });
   }

@@ -3,4 +3,4 @@
 /**
  * Why an account needs its person.
  */
-export type Why = "refused" | "interaction" | "no-refresh-token" | "key-missing" | "testing" | "unreadable";
+export type Why = "refused" | "interaction" | "no-refresh-token" | "key-missing" | "testing" | "unreadable" | "id-token-rejected";

@@ -6,9 +6,10 @@ use super::{
     show,
 };
 use crate::http::Http;
-use crate::{client_secret, doctor, report};
+use crate::{client_auth, client_secret, doctor, dpop, report};
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
+use larder_core::protocol::ProofFor;
 use larder_core::view::{Check, CheckView};
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -64,13 +65,15 @@ impl Agent {
                 });
             }
             Request::Callback { url, activation_token } => self.callback(&url, activation_token, reply).await,
-            Request::Token { account, min_validity } => self.token(peer, &account, min_validity, reply).await,
+            Request::Token { account, min_validity, dpop } => {
+                self.token(peer, &account, min_validity, dpop, reply).await;
+            }
             Request::Refresh { account } => {
                 self.look_at_configuration().await;
                 match self.house.find(&account) {
                     Ok(known) => {
                         let (id, from) = (known.id.clone(), known.generation);
-                        self.ask(peer, id, Want::Refresh { from }, reply).await;
+                        self.ask(peer, id, Want::Refresh { from }, None, reply).await;
                     }
                     Err(problem) => {
                         let _ = reply.send(Err(problem));
@@ -187,7 +190,21 @@ impl Agent {
         self.show(self.hands.clock.now());
     }
 
-    async fn token(&mut self, peer: Peer, account: &str, min_validity: Option<u64>, reply: Reply) {
+    async fn token(
+        &mut self,
+        peer: Peer,
+        account: &str,
+        min_validity: Option<u64>,
+        proof: Option<ProofFor>,
+        reply: Reply,
+    ) {
+        let proof = match proof.map(|proof| dpop::checked(&proof).map(|url| (proof, url))).transpose() {
+            Ok(proof) => proof,
+            Err(problem) => {
+                let _ = reply.send(Err(problem));
+                return;
+            }
+        };
         let known = match self.house.find(account) {
             Ok(known) => known.clone(),
             Err(problem) => {
@@ -200,7 +217,7 @@ impl Agent {
         match self.configuration.decide(path.as_deref(), &known) {
             Ok(Decision::Allow) => {
                 let least = min_validity.map(Duration::from_secs);
-                self.ask(peer, known.id, Want::Token { least }, reply).await;
+                self.ask(peer, known.id, Want::Token { least }, proof, reply).await;
             }
             // A policy that cannot be read allows nothing.
             Err(problem) => {
@@ -221,10 +238,17 @@ impl Agent {
         }
     }
 
-    async fn ask(&mut self, peer: Peer, account: AccountId, want: Want, reply: Reply) {
+    async fn ask(
+        &mut self,
+        peer: Peer,
+        account: AccountId,
+        want: Want,
+        proof: Option<(ProofFor, url::Url)>,
+        reply: Reply,
+    ) {
         self.next_ask += 1;
         let (id, now) = (self.next_ask, self.hands.clock.now());
-        self.askers.insert(id, Asker { reply, peer });
+        self.askers.insert(id, Asker { reply, peer, proof });
         let ask = Ask { id, account, want, until: now.plus(ASK_PATIENCE), since: now };
         self.happen(HouseEvent::Ask(ask)).await;
     }
@@ -274,13 +298,13 @@ impl Agent {
 
     /// Opens the access token and hands it over, off the loop.
     pub(super) fn hand_out(&mut self, ask: u64, account: AccountId) {
-        let Some(Asker { reply, peer }) = self.askers.remove(&ask) else { return };
+        let Some(Asker { reply, peer, proof }) = self.askers.remove(&ask) else { return };
         let label = self.house.find(account.as_str()).map_or_else(|_| account.0.clone(), |a| a.identity.label.clone());
         let (hands, outbox, audit, pushes) =
             (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
         let now = hands.clock.now();
         tokio::spawn(async move {
-            let answer = open_for(&hands, &account, &label, peer.program.as_ref()).await;
+            let answer = open_for(&hands, &account, &label, peer.program.as_ref(), proof.as_ref()).await;
             if let Err(problem) = &answer
                 && problem.exit() == Exit::SignIn
             {
@@ -329,7 +353,7 @@ impl Agent {
         let (done, signed_out) = tokio::sync::oneshot::channel();
         self.signing_out.entry(id.clone()).or_insert_with(|| (label, Vec::new())).1.push(reply);
         self.happen(HouseEvent::Account { account: id.clone(), event }).await;
-        self.ask(peer, id.clone(), Want::SignOut, done).await;
+        self.ask(peer, id.clone(), Want::SignOut, None, done).await;
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
             let message = match signed_out.await {
@@ -414,8 +438,12 @@ impl Agent {
             let _ = reply.send(Err(Problem::BadRequest { detail: detail.to_owned() }));
             return;
         }
-        let (issuer, client) = (provider.authority(), provider.client_id);
         let secret = secrecy::SecretString::from(secret);
+        if let Err(problem) = client_auth::check(name.as_str(), provider.auth_method, &secret) {
+            let _ = reply.send(Err(problem));
+            return;
+        }
+        let (issuer, client) = (provider.authority(), provider.client_id);
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let stored =
@@ -446,6 +474,7 @@ async fn open_for(
     account: &AccountId,
     label: &str,
     asker: Option<&Program>,
+    proof: Option<&(ProofFor, url::Url)>,
 ) -> Result<Answer, Problem> {
     let needs = |why| Problem::SignInNeeded { account: label.to_owned(), why };
     let key = hands.key(account).await?.ok_or_else(|| needs(Why::KeyMissing))?;
@@ -459,6 +488,15 @@ async fn open_for(
         let program = asker.map(|asker| asker.path.clone()).unwrap_or_default();
         return Err(Problem::Denied { program, account: label.to_owned() });
     }
+    let dpop = match proof {
+        Some((wanted, url)) => {
+            let key = tokens.bound_to().ok_or_else(|| Problem::NotBound { account: label.to_owned() })?;
+            let nonce = wanted.nonce.clone().or_else(|| hands.http().nonces().of(url));
+            let (method, now) = (&wanted.method, hands.clock.now().wall);
+            Some(key.prove(method, url, now, nonce.as_deref(), Some(&tokens.access_token))?)
+        }
+        None => None,
+    };
     Ok(Answer::Token {
         // Handing out is the third of the three places that tokens are exposed for.
         access_token: OnWire::new(tokens.access_token.expose_secret().to_owned()),
@@ -466,5 +504,6 @@ async fn open_for(
         expires_at: opened.expires_at,
         scope: opened.scope,
         account: label.to_owned(),
+        dpop,
     })
 }

@@ -5,6 +5,7 @@ use super::{
     Problem, ProviderName, Reply, Secrets, SignedIn, adopt, attempt, callback_verdict, grants, identity, show, sign_in,
 };
 use crate::discovery::Server;
+use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::loopback::Loopback;
 use crate::providers::Provider;
 use crate::token_endpoint::Client;
@@ -31,8 +32,14 @@ impl Agent {
             let definition = self.configuration.provider(&provider)?;
             let account = account
                 .map(|id| {
-                    let known = self.house.find(id.as_str());
-                    known.map(|known| (known.id.clone(), known.identity.email.clone()))
+                    let known = self.house.find(id.as_str())?;
+                    let issuer = &known.identity.issuer;
+                    // Its person is somebody else elsewhere, whatever `sub` says there. Signed out, it may move.
+                    if *issuer != definition.authority() && known.session != Session::SignedOut {
+                        let (account, issuer) = (known.identity.label.clone(), issuer.clone());
+                        return Err(Problem::OtherIssuer { account, issuer });
+                    }
+                    Ok((known.id.clone(), known.identity.email.clone()))
                 })
                 .transpose()?;
             if let Some(label) = &label
@@ -72,7 +79,8 @@ impl Agent {
                 .accounts
                 .iter()
                 .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
-            Ok((definition, sign_in::Purpose { account, label, choose }))
+            let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
+            Ok((definition, sign_in::Purpose { account, label, choose, dpop }))
         })();
         let (definition, purpose) = match prepared {
             Ok(prepared) => prepared,
@@ -191,6 +199,7 @@ impl Agent {
         let (granted, taken) = (secrets.granted.take(), sign_in::take_for_exchange(secrets));
         let (endpoints, nonce, redirect_uri, scopes) =
             (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
+        let dpop = secrets.dpop.clone();
         let provider = self
             .house
             .attempts
@@ -205,28 +214,41 @@ impl Agent {
             let ended = match (granted, taken) {
                 (Some(granted), _) => granted,
                 (None, Some((code, verifier))) => {
-                    hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri).await
+                    hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri, dpop.as_ref()).await
                 }
                 (None, None) => return,
             };
             let result = match (ended.outcome, ended.tokens) {
-                (Outcome::Tokens(mut grant), Some(tokens)) => {
-                    let found = match adopt::nameless(&endpoints, &tokens) {
+                // RFC 9449 section 5: who wants bound tokens must not take others; nor can bound ones be used without a key.
+                (Outcome::Tokens(_), Some(tokens))
+                    if let Some(problem) = badly_bound(&provider, &tokens, dpop.is_some()) =>
+                {
+                    give_back(&hands, &endpoints, tokens);
+                    Err(problem)
+                }
+                (Outcome::Tokens(mut grant), Some(mut tokens)) => {
+                    let (http, jwks, endpoints) = (&hands.http(), &hands.jwks, &endpoints);
+                    let finder = identity::Finder { http, clock, jwks, endpoints, provider: &provider };
+                    let openid =
+                        grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
+                    let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
+                    let found = match adopt::nameless(endpoints, &tokens) {
                         Some(who) => Ok(who),
-                        None => {
-                            let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
-                            identity::find(&hands.http(), clock, &endpoints, &provider, &tokens, nonce).await
-                        }
+                        None => finder.find(&tokens, nonce, openid).await,
                     };
                     match found {
                         Ok(who) => {
+                            if !who.openid {
+                                // Without an issuer's keys it was not checked.
+                                tokens.id_token = None;
+                            }
                             // RFC 6749 section 5.1: where the answer names no scope, it is what was asked for.
                             grant.scopes.get_or_insert(scopes);
                             Ok((who, tokens, grant))
                         }
                         Err(problem) => {
                             // Nothing will be stored of them, and nobody waits for it.
-                            give_back(&hands, &endpoints, tokens);
+                            give_back(&hands, endpoints, tokens);
                             Err(problem)
                         }
                     }
@@ -370,12 +392,18 @@ async fn by_device(
         detail: "the provider offers no sign-in by device code; sign in without --device".to_owned(),
     })?;
     let secret = hands.client_secret(&secrets.endpoints).await?;
-    let asks = Client { endpoints: &secrets.endpoints, secret: secret.as_ref(), provider: &provider };
-    let begun = device::begin(&hands.http(), asks, endpoint, definition).await?;
+    let asks = Client { endpoints: &secrets.endpoints, secret: secret.as_ref(), provider: &provider, dpop: None };
+    let begun = device::begin(&hands.http(), hands.clock.as_ref(), asks, endpoint, definition).await?;
     secrets.authorization_url = Url::parse(begun.code.link()).unwrap_or_else(|_| endpoint.clone());
     attempt.device = Some(begun.code.clone());
     attempt.until = hands.clock.now().plus(begun.lifetime);
-    let of = device::For { attempt: attempt.id.clone(), provider, endpoints: secrets.endpoints.clone(), secret };
+    let of = device::For {
+        attempt: attempt.id.clone(),
+        provider,
+        endpoints: secrets.endpoints.clone(),
+        secret,
+        dpop: secrets.dpop.clone(),
+    };
     secrets.polling = Some(device::Polling::start(hands.http(), Arc::clone(&hands.clock), begun, of, outbox));
     Ok(())
 }
@@ -389,8 +417,9 @@ async fn push(
     secrets: &mut Secrets,
 ) -> Result<(), Problem> {
     let secret = hands.client_secret(&secrets.endpoints).await?;
-    let asks = Client { endpoints: &secrets.endpoints, secret: secret.as_ref(), provider: attempt.provider.as_str() };
-    match pushed::push(&hands.http(), asks, endpoint, &secrets.authorization_url).await {
+    let provider = attempt.provider.as_str();
+    let asks = Client { endpoints: &secrets.endpoints, secret: secret.as_ref(), provider, dpop: None };
+    match pushed::push(&hands.http(), hands.clock.as_ref(), asks, endpoint, &secrets.authorization_url).await {
         Ok(Some(url)) => secrets.authorization_url = url,
         // What is offered and does not work is not needed either, unless the provider says that it is.
         Ok(None) if !required => {}
@@ -404,6 +433,22 @@ async fn push(
 fn give_back(hands: &Arc<super::Hands>, endpoints: &grants::Endpoints, tokens: grants::Tokens) {
     let (hands, endpoints) = (Arc::clone(hands), endpoints.clone());
     tokio::spawn(async move { hands.give_back(&endpoints, &tokens).await });
+}
+
+/// What is wrong with how tokens are bound to a key.
+fn badly_bound(provider: &str, tokens: &grants::Tokens, wanted: bool) -> Option<Problem> {
+    let detail = match (tokens.bound_to().is_some(), tokens.token_type == TOKEN_TYPE) {
+        (false, false) if wanted => {
+            "the provider's token is not bound to the key; leave this out if that is good enough"
+        }
+        (false, true) => "the provider's token is bound to a key and it was shown none; set this to true",
+        _ => return None,
+    };
+    Some(Problem::BadProvider {
+        provider: provider.to_owned(),
+        field: "dpop_bound_access_tokens".to_owned(),
+        detail: detail.to_owned(),
+    })
 }
 
 fn too_many() -> Problem {

@@ -76,7 +76,7 @@ fn needs_sign_in(account: &mut Account, why: Why, operation: Operation, now: Now
 /// is signed out, and forgotten where it has newer ones (revoking those could end the newer session too).
 pub(super) fn late(account: &Account, operation: Operation, arrival: &Arrival, decided: &mut Decided) {
     match arrival {
-        Arrival::Answered(Outcome::Tokens(_)) => {
+        Arrival::Answered(outcome) if outcome.holds_tokens() => {
             let gone =
                 matches!(account.session, Session::SignedOut | Session::Clearing(_) | Session::ShredPending { .. });
             decided.act(operation, if gone { Effect::RevokeLate } else { Effect::Discard { spent: true } });
@@ -160,7 +160,9 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
                 decided.act(operation, Effect::Discard { spent });
             }
             Outcome::NeedsSignIn(why) => {
-                decided.act(operation, Effect::Discard { spent: false });
+                // What came with another session's ID token is given back.
+                let holds = Outcome::NeedsSignIn(why).holds_tokens();
+                decided.act(operation, if holds { Effect::RevokeLate } else { Effect::Discard { spent: false } });
                 needs_sign_in(account, why, operation, now, decided);
             }
             Outcome::NeedsFix(fix) => {
