@@ -2,7 +2,7 @@
 
 use crate::support::oidc_provider::OidcProvider;
 use crate::support::pages::{Page, Pages};
-use crate::support::{Session, files_below, holds};
+use crate::support::{Keyring, Session, files_below, holds};
 use larder_client::{Answer, Client, Request, Start};
 use larder_core::profile::Profile;
 use larder_core::view::ClientKind;
@@ -348,4 +348,63 @@ fn an_issuer_without_registration_and_one_that_refuses_it_say_what_to_do() {
         assert!(said.contains(part) && said.contains("larder providers add"), "{part}: {said}");
     }
     assert!(providers_file(&session).is_empty());
+}
+
+#[test]
+fn nothing_is_registered_that_could_not_be_kept() {
+    let session = Session::with(Keyring::Locked);
+    let provider = OidcProvider::start_with(&session, &[("REGISTRATION", "public")]);
+    session.larder(&["sign-in", &provider.issuer, "--no-browser"]).fails(6);
+    assert!(provider.registrations().is_empty() && providers_file(&session).is_empty());
+}
+
+#[test]
+fn two_who_ask_for_one_address_at_once_share_registration_and_provider() {
+    let session = Session::new();
+    let provider = OidcProvider::start_with(&session, &[("REGISTRATION", "public")]);
+    session.larder(&["accounts"]).ok();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| session.larder(&["sign-in", &provider.issuer, "--no-browser"]).ok());
+        }
+    });
+    assert_eq!(provider.registrations(), [("POST".to_owned(), 201)]);
+    assert_eq!(providers_file(&session).matches("[provider.").count(), 1);
+}
+
+#[test]
+fn a_sign_in_by_device_code_asks_for_the_resource_too() {
+    let session = Session::new();
+    let token = Page::json(json!({ "access_token": "a-token", "token_type": "Bearer", "expires_in": 600 }));
+    let code = json!({
+        "device_code": "d",
+        "user_code": "U-1",
+        "verification_uri": "https://id.example/device",
+        "expires_in": 600,
+        "interval": 1,
+    });
+    let server = bare(
+        |origin| {
+            json!({
+                "registration_endpoint": format!("{origin}/reg"),
+                "device_authorization_endpoint": format!("{origin}/device"),
+            })
+        },
+        &[
+            ("/token", token),
+            ("/device", Page::json(code)),
+            ("/reg", Page::answer(201, json!({ "client_id": "registered" }))),
+        ],
+    );
+    let resource = resource(&server.origin);
+    let url = format!("{}/mcp", resource.origin);
+    let events = session.events();
+    session.larder(&["sign-in", &url, "--device", "--no-browser"]).ok();
+    events.wait("signed-in");
+    let encoded: String = url::form_urlencoded::byte_serialize(url.as_bytes()).collect();
+    for request in ["POST /device", "POST /token"] {
+        let seen = server.seen(request);
+        assert!(!seen.is_empty() && seen.iter().all(|body| body.contains(&format!("resource={encoded}"))), "{seen:?}");
+    }
+    assert!(server.seen("POST /reg").concat().contains("urn:ietf:params:oauth:grant-type:device_code"));
 }
