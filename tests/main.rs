@@ -16,6 +16,7 @@ mod keychain;
 mod loopback;
 mod one_agent;
 mod proofs;
+mod quirks;
 mod refreshing;
 mod relying_party;
 mod restarts;

@@ -3,6 +3,7 @@
 pub mod chromium;
 pub mod desktop;
 pub mod larder;
+pub mod odd_provider;
 pub mod oidc_provider;
 pub mod openid_provider;
 pub mod pages;

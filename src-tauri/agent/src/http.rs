@@ -10,6 +10,7 @@ use larder_core::protocol::OnWire;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -185,6 +186,24 @@ impl Http {
             let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.basic_auth(encode(client), Some(encode(secret.expose_secret())));
         }
+        self.send(request, url).await
+    }
+
+    /// A request of a provider's own kind for what its bearer is, with headers that it demands.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn ask(
+        &self,
+        post: bool,
+        url: &Url,
+        bearer: &OnWire,
+        headers: &BTreeMap<String, String>,
+    ) -> Result<Response, NoAnswer> {
+        let client = self.for_host(url);
+        let request = if post { client.post(url.clone()) } else { client.get(url.clone()) };
+        let request = request.header("accept", "application/json").bearer_auth(bearer.expose());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         self.send(request, url).await
     }
 

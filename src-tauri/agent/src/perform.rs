@@ -9,6 +9,7 @@ use crate::http::Http;
 use crate::identity::{Finder, Renewed};
 use crate::jwks::Jwks;
 use crate::keychain::{Keychain, keychain_state};
+use crate::providers::Userinfo;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
@@ -338,7 +339,9 @@ impl Hands {
         let renewed = match &held.subject {
             Some(subject) if tokens.id_token.is_some() => {
                 let (http, clock) = (&self.http(), self.clock.as_ref());
-                let finder = Finder { http, clock, jwks: &self.jwks, endpoints: &held.endpoints, provider };
+                // Not asked for here.
+                let userinfo = &Userinfo::default();
+                let finder = Finder { http, clock, jwks: &self.jwks, endpoints: &held.endpoints, provider, userinfo };
                 finder.renewed(tokens, &held.before, subject).await
             }
             _ => Renewed::Unchecked("nothing to compare it with"),

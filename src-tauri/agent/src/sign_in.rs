@@ -8,7 +8,7 @@ use crate::grants::{Endpoints, Tokens};
 use crate::http::host;
 use crate::identity::Who;
 use crate::loopback::Loopback;
-use crate::providers::{Provider, Redirect, WrittenRedirect};
+use crate::providers::{Provider, Redirect, Userinfo, WrittenRedirect};
 use crate::token_endpoint::Ended;
 use larder_core::attempt::{Attempt, AuthorizationError, LIFETIME, Phase, Redirected};
 use larder_core::names::{AccountId, AttemptId, Digest, ProviderName, Scope};
@@ -42,6 +42,8 @@ pub struct Secrets {
     pub granted: Option<Ended>,
     /// What was asked for.
     pub scopes: Vec<Scope>,
+    /// How userinfo is asked for and read.
+    pub userinfo: Userinfo,
     /// Where the code goes. Bound at the start: a redirect cannot change it.
     pub endpoints: Endpoints,
     /// The redirect must name this issuer (RFC 9207), if it names one.
@@ -155,6 +157,7 @@ pub fn begin(
         polling: None,
         granted: None,
         scopes: provider.scopes.clone(),
+        userinfo: provider.userinfo.clone(),
         endpoints: Endpoints {
             issuer: server.issuer.clone(),
             client_id: provider.client_id.clone(),

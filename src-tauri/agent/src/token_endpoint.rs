@@ -264,8 +264,12 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
             "interaction_required" | "login_required" | "consent_required" | "account_selection_required" => {
                 Outcome::NeedsSignIn(Why::Interaction)
             }
-            // GitHub's word for invalid_grant.
-            "bad_refresh_token" => Outcome::NeedsSignIn(Why::Refused),
+            // Words of GitHub's and Slack's for invalid_grant.
+            "bad_refresh_token"
+            | "bad_verification_code"
+            | "invalid_code"
+            | "invalid_refresh_token"
+            | "token_revoked" => Outcome::NeedsSignIn(Why::Refused),
             // RFC 9449 sections 5 and 8: nothing was looked at but the proof; most often a clock is off.
             "invalid_dpop_proof" | "use_dpop_nonce" => {
                 let detail = if detail.is_empty() { plain(other) } else { detail.clone() };
@@ -275,8 +279,8 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
             "temporarily_unavailable" | "server_error" | "slow_down" => {
                 Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after, spent: false }
             }
-            // A gateway's own words, not an authorization server's (RFC 6749 section 5.2: 400, and 401 for clients).
-            _ if status != 400 && status != 401 => not_oauth(endpoints, seen, sent, false),
+            // A gateway's own words, not an authorization server's (RFC 6749 section 5.2: 400, and 401 for clients; 200 at some).
+            _ if !matches!(status, 200 | 400 | 401) => not_oauth(endpoints, seen, sent, false),
             other => refused(other),
         },
         other => refused(other.as_ref()),

@@ -199,6 +199,7 @@ impl Agent {
         let (granted, taken) = (secrets.granted.take(), sign_in::take_for_exchange(secrets));
         let (endpoints, nonce, redirect_uri, scopes) =
             (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
+        let userinfo = secrets.userinfo.clone();
         let dpop = secrets.dpop.clone();
         let provider = self
             .house
@@ -228,7 +229,8 @@ impl Agent {
                 }
                 (Outcome::Tokens(mut grant), Some(mut tokens)) => {
                     let (http, jwks, endpoints) = (&hands.http(), &hands.jwks, &endpoints);
-                    let finder = identity::Finder { http, clock, jwks, endpoints, provider: &provider };
+                    let finder =
+                        identity::Finder { http, clock, jwks, endpoints, provider: &provider, userinfo: &userinfo };
                     let openid =
                         grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
                     let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
