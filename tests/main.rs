@@ -4,6 +4,7 @@
 
 mod support;
 
+mod any_url;
 mod architecture;
 mod browser;
 mod configuration;

@@ -6,6 +6,7 @@ pub mod larder;
 pub mod odd_provider;
 pub mod oidc_provider;
 pub mod openid_provider;
+pub mod pages;
 pub mod prompts;
 pub mod provider;
 pub mod session;

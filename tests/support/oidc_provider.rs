@@ -71,16 +71,29 @@ impl OidcProvider {
 
     /// What came to its token and revocation endpoints, and how the client proved itself.
     pub fn seen(&self) -> Vec<Value> {
-        self.list("_seen")
+        self.list("/_seen")
     }
 
-    /// The authorization requests that were pushed to it (RFC 9126).
+    /// Requests about registrations: how each began, and what it was answered.
+    pub fn registrations(&self) -> Vec<(String, u64)> {
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let about = |seen: &Value| seen["path"].as_str().is_some_and(|path| path.starts_with("/reg"));
+        let seen = self.seen().into_iter().filter(about);
+        seen.map(|seen| (text(&seen["method"]), seen["status"].as_u64().expect("a status"))).collect()
+    }
+
+    /// Authorization requests that were pushed to it (RFC 9126).
     pub fn pushed(&self) -> Vec<Value> {
-        self.list("_pushed")
+        self.list("/_pushed")
     }
 
-    fn list(&self, name: &str) -> Vec<Value> {
-        let mut answer = agent().get(format!("{}/{name}", self.issuer)).call().expect("an answer");
+    /// What registrations brought: secrets, and the tokens that manage them.
+    pub fn secrets(&self) -> Vec<String> {
+        self.list("/_secrets").iter().map(|secret| secret.as_str().expect("text").to_owned()).collect()
+    }
+
+    fn list(&self, path: &str) -> Vec<Value> {
+        let mut answer = agent().get(format!("{}{path}", self.issuer)).call().expect("an answer");
         serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("a list")
     }
 

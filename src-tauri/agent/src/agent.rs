@@ -8,7 +8,7 @@ use crate::perform::{Hands, Performed, Task, broke_off};
 use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
-use crate::{device, discovery, grants, hooks, identity};
+use crate::{adopt, device, grants, hooks, identity};
 use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
@@ -109,6 +109,24 @@ pub enum Message {
         /// The client.
         client: String,
     },
+    /// An address was looked at.
+    Looked {
+        /// What it leads to, and as which client.
+        result: Box<Result<adopt::Looked, Problem>>,
+        /// Whether a provider is to stand for it from now on.
+        adopt: bool,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// The registration of a client was removed at its issuer, or could not be.
+    RegistrationEnded {
+        /// The issuer.
+        issuer: String,
+        /// The client.
+        client: String,
+        /// What came of it.
+        result: Result<(), Problem>,
+    },
     /// The keychain was asked.
     Keychain(KeychainState),
     /// Whoever signed out has waited long enough to hear of the revocation.
@@ -156,6 +174,8 @@ pub struct Agent {
     awaiting: HashMap<AttemptId, Vec<Reply>>,
     signing_out: HashMap<AccountId, (String, Vec<Reply>)>,
     finished: HashMap<AttemptId, AccountId>,
+    /// Accounts that are being forgotten, with the client that may go with them.
+    forgetting: HashMap<AccountId, adopting::Forgetting>,
     hooks: hooks::Runner,
     settings: Settings,
     window: Option<u64>,
@@ -189,6 +209,7 @@ impl Agent {
             awaiting: HashMap::new(),
             signing_out: HashMap::new(),
             finished: HashMap::new(),
+            forgetting: HashMap::new(),
             hooks: hooks::Runner::default(),
             settings: Settings::default(),
             window: None,
@@ -278,10 +299,14 @@ impl Agent {
                         self.revocation_ended(&account, result);
                     }
                     let closed = matches!(arrival, Arrival::Closed);
+                    let revoked = matches!(arrival, Arrival::Revoked(_));
                     let event = Event::Arrived { generation, operation, arrival };
                     self.happen(HouseEvent::Account { account: account.clone(), event }).await;
                     if closed && self.house.find(account.as_str()).is_err() {
-                        self.audit.forget(account).await;
+                        self.audit.forget(account.clone()).await;
+                    }
+                    if closed || revoked {
+                        self.forget_client(&account, revoked);
                     }
                 }
             }
@@ -307,6 +332,10 @@ impl Agent {
                     self.happen(HouseEvent::Corrected { provider }).await;
                 }
                 self.show(self.hands.clock.now());
+            }
+            Message::Looked { result, adopt, reply } => self.looked(*result, adopt, reply).await,
+            Message::RegistrationEnded { issuer, client, result } => {
+                self.registration_ended(issuer, client, result).await;
             }
             Message::Keychain(state) => self.happen(HouseEvent::Keychain(state)).await,
             Message::SignedOut { account, revocation } => self.answer_signed_out(&account, revocation),
@@ -430,5 +459,6 @@ impl Agent {
     }
 }
 
+mod adopting;
 mod asking;
 mod signing_in;

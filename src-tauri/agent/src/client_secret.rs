@@ -12,8 +12,45 @@ use std::collections::BTreeSet;
 /// The keychain's item for what belongs to no account.
 const ITEM: &str = "clients";
 
-fn place<'a>(issuer: &'a str, client: &'a str) -> Place<'a> {
-    Place { account: "", issuer, client, column: "client_secret", generation: 0 }
+/// What is kept of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its secret.
+    Secret,
+    /// How its registration is managed (RFC 7592).
+    Registration,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Registration => "registration",
+        }
+    }
+
+    fn place<'a>(self, issuer: &'a str, client: &'a str) -> Place<'a> {
+        let column = match self {
+            Self::Secret => "client_secret",
+            Self::Registration => "registration",
+        };
+        Place { account: "", issuer, client, column, generation: 0 }
+    }
+}
+
+/// The key of what belongs to no account; made where there is none.
+///
+/// # Errors
+/// [`Problem::KeychainLocked`] and its kin.
+pub async fn key(keychain: &Keychain) -> Result<DataKey, Problem> {
+    let item = AccountId::from(ITEM);
+    if let Some(key) = keychain.key(&item).await? {
+        return Ok(key);
+    }
+    let failed = |_| Problem::Internal { detail: "the system has no random numbers".to_owned() };
+    let key = DataKey::random().map_err(failed)?;
+    keychain.store(&item, &key).await?;
+    Ok(key)
 }
 
 /// Seals a secret, in place of an earlier one.
@@ -27,24 +64,36 @@ pub async fn store(
     client: String,
     secret: SecretString,
 ) -> Result<(), Problem> {
-    let item = AccountId::from(ITEM);
-    let key = match keychain.key(&item).await? {
-        Some(key) => key,
-        None => {
-            let failed = |_| Problem::Internal { detail: "the system has no random numbers".to_owned() };
-            let key = DataKey::random().map_err(failed)?;
-            keychain.store(&item, &key).await?;
-            key
-        }
-    };
-    let sealed = seal(&key, place(&issuer, &client), secret.expose_secret().as_bytes())
-        .map_err(|_| Problem::Internal { detail: "sealing failed".to_owned() })?;
+    put(database, keychain, issuer, client, vec![(Kind::Secret, secret, None)]).await
+}
+
+/// Seals what is to be kept of a client, each with the moment at which it ends (milliseconds since 1970), all or nothing.
+///
+/// # Errors
+/// [`Problem::KeychainLocked`] and its kin, [`Problem::DiskFull`].
+pub async fn put(
+    database: &Database,
+    keychain: &Keychain,
+    issuer: String,
+    client: String,
+    parts: Vec<(Kind, SecretString, Option<i64>)>,
+) -> Result<(), Problem> {
+    let key = key(keychain).await?;
+    let mut rows = Vec::new();
+    for (kind, text, expires_at) in parts {
+        let sealed = seal(&key, kind.place(&issuer, &client), text.expose_secret().as_bytes())
+            .map_err(|_| Problem::Internal { detail: "sealing failed".to_owned() })?;
+        rows.push((kind.name(), sealed, expires_at));
+    }
     database
         .transact(move |transaction| {
-            transaction.execute(
-                "INSERT OR REPLACE INTO client (issuer, client_id, kind, sealed) VALUES (?1, ?2, 'secret', ?3)",
-                params![issuer, client, sealed],
-            )?;
+            for (kind, sealed, expires_at) in rows {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO client (issuer, client_id, kind, sealed, expires_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![issuer, client, kind, sealed, expires_at],
+                )?;
+            }
             Ok(())
         })
         .await
@@ -60,25 +109,39 @@ pub async fn read(
     issuer: &str,
     client: &str,
 ) -> Result<Option<SecretString>, Problem> {
+    Ok(get(database, keychain, issuer, client, Kind::Secret).await?.map(|(secret, _)| secret))
+}
+
+/// What is kept of this client, and when it ends, if it is there and opens.
+///
+/// # Errors
+/// [`Problem::KeychainLocked`] and its kin, [`Problem::DatabaseDamaged`].
+pub async fn get(
+    database: &Database,
+    keychain: &Keychain,
+    issuer: &str,
+    client: &str,
+    kind: Kind,
+) -> Result<Option<(SecretString, Option<i64>)>, Problem> {
     let (asked_issuer, asked_client) = (issuer.to_owned(), client.to_owned());
-    let sealed: Option<Vec<u8>> = database
+    let sealed: Option<(Vec<u8>, Option<i64>)> = database
         .run(move |connection| {
             Ok(connection
                 .query_row(
-                    "SELECT sealed FROM client WHERE issuer = ?1 AND client_id = ?2 AND kind = 'secret'",
-                    [asked_issuer, asked_client],
-                    |row| row.get(0),
+                    "SELECT sealed, expires_at FROM client WHERE issuer = ?1 AND client_id = ?2 AND kind = ?3",
+                    [asked_issuer.as_str(), asked_client.as_str(), kind.name()],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?)
         })
         .await?;
-    let Some(sealed) = sealed else { return Ok(None) };
+    let Some((sealed, expires_at)) = sealed else { return Ok(None) };
     let Some(key) = keychain.key(&AccountId::from(ITEM)).await? else { return Ok(None) };
-    let plain = open(&key, place(issuer, client), &sealed).ok();
-    Ok(plain.and_then(|plain| std::str::from_utf8(&plain).map(SecretString::from).ok()))
+    let plain = open(&key, kind.place(issuer, client), &sealed).ok();
+    Ok(plain.and_then(|plain| std::str::from_utf8(&plain).map(|text| (SecretString::from(text), expires_at)).ok()))
 }
 
-/// Forgets the secret of a client.
+/// Forgets all that is kept of a client.
 ///
 /// # Errors
 /// [`Problem::DiskFull`] and its kin.
@@ -100,6 +163,21 @@ pub async fn kept(database: &Database) -> Result<BTreeSet<(String, String)>, Pro
     database
         .run(|connection| {
             let mut statement = connection.prepare("SELECT issuer, client_id FROM client WHERE kind = 'secret'")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+}
+
+/// Issuer and client of every registration that is kept.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn registrations(database: &Database) -> Result<BTreeSet<(String, String)>, Problem> {
+    database
+        .run(|connection| {
+            let mut statement =
+                connection.prepare("SELECT issuer, client_id FROM client WHERE kind = 'registration'")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

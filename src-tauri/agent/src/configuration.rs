@@ -161,6 +161,38 @@ impl Configuration {
         Err(self.providers.problem.clone().unwrap_or(Problem::NoSuchProvider { provider: name.0.clone() }))
     }
 
+    /// All providers that can be signed in to, to find out whether one stands for an address already.
+    ///
+    /// # Errors
+    /// What is wrong with `providers.toml`: then nothing can be added to it either.
+    pub fn known(&self) -> Result<Providers, Problem> {
+        if let Some(problem) = &self.providers.problem {
+            return Err(problem.clone());
+        }
+        let mut known = self.providers.get()?.clone();
+        known.extend(self.demo.iter().map(|(_, demo)| (ProviderName::from(DEMO), demo.clone())));
+        Ok(known)
+    }
+
+    /// Writes a provider down.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    pub fn write(&self, name: &ProviderName, provider: &Provider) -> Result<(), Problem> {
+        providers::change(&self.providers.path, name, Some(provider))
+    }
+
+    /// Removes the providers of a client that is no more.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    pub fn remove_client(&mut self, issuer: &str, client: &str) -> Result<(), Problem> {
+        self.secret(issuer.to_owned(), client.to_owned(), false);
+        let of = |provider: &Provider| provider.issuer.as_deref() == Some(issuer) && provider.client_id == client;
+        let gone: Vec<_> = self.known()?.into_iter().filter(|(_, provider)| of(provider)).collect();
+        gone.iter().try_for_each(|(name, _)| providers::change(&self.providers.path, name, None))
+    }
+
     /// What follows when this program asks for a token of this account.
     ///
     /// # Errors

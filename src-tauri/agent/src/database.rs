@@ -10,7 +10,7 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(2);
 
 /// The schema, one step a version. A step is never changed once it was released.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// A SQLite file, used by one caller at a time.
 #[derive(Clone)]
@@ -201,6 +201,25 @@ mod tests {
         let connection = Connection::open(&path).unwrap();
         let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 1);
+    }
+
+    #[test]
+    fn a_database_of_the_first_schema_keeps_its_accounts() {
+        let folder = folder();
+        let path = folder.path().join("larder.db");
+        drop(Database::open_with(&path, &MIGRATIONS[..1]).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let row = "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
+             token_endpoint_auth_method, token_endpoint, generation, label, position, session)
+           VALUES ('a', 'p', 's', 'oidc', 'i', 'c', 'none', 't', 1, 'l', 1, 'signed-out')";
+        connection.execute_batch(row).unwrap();
+        drop(connection);
+        drop(Database::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let query = "SELECT label, resource FROM account";
+        let row: (String, Option<String>) =
+            connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(row, ("l".to_owned(), None));
     }
 
     #[test]

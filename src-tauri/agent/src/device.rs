@@ -67,7 +67,11 @@ pub async fn begin(
     let call = Call::new(http, clock, asks)?;
     let scopes = provider.scope_parameter();
     let scopes = (!scopes.is_empty()).then(|| Scope::new(scopes));
-    let answer = client.exchange_device_code().add_scopes(scopes).request_async(&call).await;
+    let mut request = client.exchange_device_code().add_scopes(scopes);
+    if let Some(resource) = &asks.endpoints.resource {
+        request = request.add_extra_param("resource", resource.as_str());
+    }
+    let answer = request.request_async(&call).await;
     let details: StandardDeviceAuthorizationResponse = answer.map_err(|error| match error {
         RequestTokenError::Request(no_answer) => Problem::from(no_answer),
         RequestTokenError::ServerResponse(refused) => Problem::AuthorizationFailed {
@@ -162,8 +166,11 @@ async fn poll(calls: &Calls<'_>, asks: Client<'_>, begun: &Begun) -> Answer {
     let Some(client) = token_endpoint::configured(asks) else {
         return refused("invalid_request", "the token endpoint is not a URL");
     };
-    let answer: Result<Answered, RequestTokenError<NoAnswer, DeviceCodeErrorResponse>> = client
-        .exchange_device_access_token(&begun.details)
+    let mut request = client.exchange_device_access_token(&begun.details);
+    if let Some(resource) = &asks.endpoints.resource {
+        request = request.add_extra_param("resource", resource.as_str());
+    }
+    let answer: Result<Answered, RequestTokenError<NoAnswer, DeviceCodeErrorResponse>> = request
         .set_max_backoff_interval(LONGEST_INTERVAL)
         // Never in a tight loop, whatever the provider writes.
         .request_async(

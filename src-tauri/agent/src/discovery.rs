@@ -2,8 +2,8 @@
 
 use crate::http::{Http, endpoint, host};
 use crate::providers::Provider;
-use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use url::Url;
 
@@ -27,6 +27,11 @@ pub struct Metadata {
     /// RFC 9126 section 5.
     #[serde(default)]
     pub require_pushed_authorization_requests: bool,
+    /// RFC 7591.
+    pub registration_endpoint: Option<String>,
+    /// Client ID Metadata Documents: the client's id may be the address of its own description.
+    #[serde(default)]
+    pub client_id_metadata_document_supported: bool,
     /// RFC 7517.
     pub jwks_uri: Option<String>,
     /// RFC 7636.
@@ -67,18 +72,6 @@ pub struct Server {
     pub iss_required: bool,
     /// Whether the metadata is that of an issuer, so that `iss` can be compared.
     pub discovered: bool,
-}
-
-/// Finds out what a provider offers.
-///
-/// # Errors
-/// [`Problem::NotAnIssuer`], [`Problem::IssuerMismatch`], [`Problem::Unreachable`], [`Problem::BadProvider`].
-pub async fn discover(http: &Http, name: &ProviderName, provider: &Provider) -> Result<Server, Problem> {
-    let metadata = match &provider.issuer {
-        Some(issuer) => Some(metadata(http, name.as_str(), issuer).await?),
-        None => None,
-    };
-    server(name.as_str(), provider, metadata.as_ref())
 }
 
 /// What a provider offers, by its metadata and what its person wrote down.
@@ -157,6 +150,14 @@ pub fn server(name: &str, provider: &Provider, found: Option<&Metadata>) -> Resu
 /// # Errors
 /// [`Problem::NotAnIssuer`], [`Problem::IssuerMismatch`], [`Problem::Unreachable`].
 pub async fn metadata(http: &Http, name: &str, issuer: &str) -> Result<Metadata, Problem> {
+    read(http, name, issuer).await.map(|(metadata, _)| metadata)
+}
+
+/// The same, with the header fields that say how long it holds.
+///
+/// # Errors
+/// As [`metadata`].
+pub async fn read(http: &Http, name: &str, issuer: &str) -> Result<(Metadata, HeaderMap), Problem> {
     let base = endpoint(name, "issuer", issuer)?;
     let not_an_issuer = |detail: String| Problem::NotAnIssuer { issuer: issuer.to_owned(), detail };
     let mut status = 0;
@@ -172,7 +173,7 @@ pub async fn metadata(http: &Http, name: &str, issuer: &str) -> Result<Metadata,
         if metadata.issuer != issuer {
             return Err(Problem::IssuerMismatch { asked: issuer.to_owned(), answered: metadata.issuer });
         }
-        return Ok(metadata);
+        return Ok((metadata, response.headers));
     }
     if status >= 500 {
         return Err(Problem::ProviderTrouble { host: host(&base), status });

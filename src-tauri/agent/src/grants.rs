@@ -29,6 +29,8 @@ pub struct Endpoints {
     pub userinfo_endpoint: Option<String>,
     /// RFC 7517.
     pub jwks_uri: Option<String>,
+    /// Whom the tokens are for (RFC 8707).
+    pub resource: Option<String>,
 }
 
 /// What a provider gave. Debug is redacted by its parts, and the memory is zeroized on drop.
@@ -206,7 +208,8 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
     let row = connection
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
-               jwks_uri, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope, expires_at, lifetime,
+               jwks_uri, resource, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
+               expires_at, lifetime,
                CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
             [account.as_str()],
@@ -220,6 +223,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                         revocation_endpoint: row.get("revocation_endpoint")?,
                         userinfo_endpoint: row.get("userinfo_endpoint")?,
                         jwks_uri: row.get("jwks_uri")?,
+                        resource: row.get("resource")?,
                     },
                     generation: row.get("generation")?,
                     access_token: row.get("access_token")?,
@@ -461,15 +465,16 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
             let generation = Generation(before.unwrap_or_default()).next();
             transaction.execute(
                 "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
-                   token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri,
+                   token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri, resource,
                    generation, label, position, name, email, session, signed_in_at)
                  VALUES (:id, :provider, :subject, :type, :issuer, :client_id, :auth_method, :token_endpoint,
-                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :generation, :label,
+                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :generation, :label,
                    (SELECT coalesce(max(position), 0) + 1 FROM account), :name, :email, 'signed-in', :now)
                  ON CONFLICT (id) DO UPDATE SET type = excluded.type, issuer = excluded.issuer,
                    client_id = excluded.client_id, token_endpoint_auth_method = excluded.token_endpoint_auth_method,
                    token_endpoint = excluded.token_endpoint, revocation_endpoint = excluded.revocation_endpoint,
                    userinfo_endpoint = excluded.userinfo_endpoint, jwks_uri = excluded.jwks_uri,
+                   resource = excluded.resource,
                    name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0,
                    signed_in_at = excluded.signed_in_at",
                 named_params! {
@@ -484,6 +489,7 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                     ":revocation_endpoint": endpoints.revocation_endpoint,
                     ":userinfo_endpoint": endpoints.userinfo_endpoint,
                     ":jwks_uri": endpoints.jwks_uri,
+                    ":resource": endpoints.resource,
                     ":generation": generation.0,
                     ":label": label,
                     ":name": name,

@@ -115,6 +115,37 @@ impl Http {
         self.send(request, url).await
     }
 
+    /// GET of which the body is left unread: what answers may be a stream without an end.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn knock(&self, url: &Url) -> Result<(u16, reqwest::header::HeaderMap), NoAnswer> {
+        let request = self.for_host(url).get(url.clone()).header("accept", "application/json, text/event-stream");
+        let response = request.send().await.map_err(|error| NoAnswer { host: host(url), sent: !error.is_connect() })?;
+        Ok((response.status().as_u16(), response.headers().clone()))
+    }
+
+    /// A request about a client's registration (RFC 7591, RFC 7592), with JSON where there is some.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn manage(
+        &self,
+        method: reqwest::Method,
+        url: &Url,
+        bearer: Option<&str>,
+        json: Option<Vec<u8>>,
+    ) -> Result<Response, NoAnswer> {
+        let mut request = self.for_host(url).request(method, url.clone()).header("accept", "application/json");
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer);
+        }
+        if let Some(json) = json {
+            request = request.header("content-type", "application/json").body(json);
+        }
+        self.send(request, url).await
+    }
+
     /// GET, with a token that is bound to a key, and its proof (RFC 9449 section 7.1).
     ///
     /// # Errors

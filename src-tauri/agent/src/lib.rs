@@ -1,5 +1,6 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
+pub mod adopt;
 pub mod agent;
 pub mod alarm;
 pub mod audit;
@@ -11,6 +12,7 @@ pub mod configuration;
 pub mod database;
 pub mod device;
 pub mod discovery;
+pub mod discovery_cache;
 pub mod doctor;
 pub mod dpop;
 pub mod failpoint;
@@ -29,7 +31,9 @@ pub mod policy;
 pub mod program;
 pub mod providers;
 pub mod pushed;
+pub mod registration;
 pub mod report;
+pub mod resource;
 pub mod seal;
 pub mod settings;
 pub mod sign_in;

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::discovery_cache::Discovery;
 use crate::dpop::DpopKey;
 use crate::grants::{self, Endpoints, NotOpened, Tokens};
 use crate::http::Http;
@@ -12,7 +13,7 @@ use crate::providers::Userinfo;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
-use crate::{client_secret, failpoint, token_endpoint};
+use crate::{failpoint, registration, token_endpoint};
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
 use larder_core::names::{AccountId, Generation, Operation};
 use larder_core::problem::{Problem, Why};
@@ -38,6 +39,10 @@ pub struct Hands {
     pub jwks: Jwks,
     /// Asks providers; made anew when the settings change.
     http: RwLock<Http>,
+    /// What providers offer.
+    pub discovery: Discovery,
+    /// Held while a client is registered, or its registration changed: one at a time.
+    pub registering: tokio::sync::Mutex<()>,
     held: Mutex<HashMap<Operation, Held>>,
     keys: Mutex<HashMap<AccountId, DataKey>>,
 }
@@ -91,11 +96,13 @@ impl Hands {
     /// Hands that hold nothing yet.
     pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
         Self {
+            discovery: Discovery::new(Arc::clone(&clock)),
             clock,
             database,
             keychain,
             jwks: Jwks::new(),
             http: RwLock::new(http),
+            registering: tokio::sync::Mutex::default(),
             held: Mutex::default(),
             keys: Mutex::default(),
         }
@@ -124,8 +131,7 @@ impl Hands {
         if endpoints.token_endpoint_auth_method == "none" {
             return Ok(None);
         }
-        let secret =
-            client_secret::read(&self.database, &self.keychain, &endpoints.issuer, &endpoints.client_id).await?;
+        let secret = registration::secret(self, &endpoints.issuer, &endpoints.client_id).await?;
         secret.map(Some).ok_or_else(|| Problem::SecretNeeded { provider: endpoints.issuer.clone() })
     }
 
@@ -161,6 +167,7 @@ impl Hands {
     /// From now on, providers are asked this way.
     pub fn ask_through(&self, http: Http) {
         *self.http.write().unwrap_or_else(PoisonError::into_inner) = http;
+        self.discovery.forget();
     }
 
     /// Performs one effect.

@@ -49,6 +49,9 @@ pub struct Written {
     /// What is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<Scope>>,
+    /// Whom the tokens are for (RFC 8707).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     /// Between two scopes; a space where it is left out, as RFC 6749 section 3.3 says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_separator: Option<String>,
@@ -191,6 +194,8 @@ pub struct Provider {
     pub client_id: String,
     /// What is asked for.
     pub scopes: Vec<Scope>,
+    /// Whom the tokens are for (RFC 8707).
+    pub resource: Option<String>,
     /// Between two scopes.
     pub scope_separator: String,
     /// Redirects, in the order in which they are tried.
@@ -217,6 +222,7 @@ const OURS: &[&str] = &[
     "dpop_jkt",
     "nonce",
     "redirect_uri",
+    "resource",
     "response_type",
     "scope",
     "state",
@@ -247,6 +253,7 @@ impl Provider {
             device_authorization_endpoint: None,
             client_id: String::new(),
             scopes: vec![Scope::from("openid")],
+            resource: None,
             scope_separator: " ".to_owned(),
             redirects: vec![redirect],
             auth_method: AuthMethod::None,
@@ -293,6 +300,7 @@ impl Provider {
                 .or(from.device_authorization_endpoint),
             client_id: written.client_id.clone().unwrap_or_default(),
             scopes: written.scopes.clone().or(from.scopes).unwrap_or_default(),
+            resource: written.resource.clone().or(from.resource),
             scope_separator: written.scope_separator.clone().or(from.scope_separator).unwrap_or_else(|| " ".to_owned()),
             auth_method: written.token_endpoint_auth_method.or(from.token_endpoint_auth_method).unwrap_or_default(),
             dpop_bound: written.dpop_bound_access_tokens.or(from.dpop_bound_access_tokens).unwrap_or_default(),
@@ -360,6 +368,11 @@ impl Provider {
         let scope_character = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         if self.scopes.iter().any(|scope| scope.0.is_empty() || !scope.0.bytes().all(scope_character)) {
             return Err(bad(name, "scopes", "one scope a string, without spaces or quotes"));
+        }
+        // RFC 8707 section 2: an absolute URI, without a fragment.
+        let absolute = |text: &String| Url::parse(text).is_ok_and(|url| url.fragment().is_none());
+        if self.resource.as_ref().is_some_and(|resource| !absolute(resource)) {
+            return Err(bad(name, "resource", "write a whole URI, without a fragment"));
         }
         // The request's own, and whatever would carry more than was meant.
         let refused = ["accept", "authorization", "cookie", "host", "proxy-authorization"];

@@ -4,6 +4,7 @@ use crate::providers::{parse, unreadable};
 use larder_core::problem::Problem;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use url::Url;
 
 /// The person's settings. What is left out is as it was before there were any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// Certificate authorities besides the system's, PEM.
     pub ca_file: Option<PathBuf>,
+    /// The address of the document that describes this client, where its publisher hosts one
+    /// (OAuth Client ID Metadata Document).
+    pub client_id_metadata_document: Option<String>,
     /// What keeps the keys.
     #[serde(default)]
     pub keychain: Keychain,
@@ -78,10 +82,27 @@ pub struct Hooks {
 /// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Settings, Problem> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(path, &text),
+        Ok(text) => {
+            let settings: Settings = parse(path, &text)?;
+            check(path, &text, &settings)?;
+            Ok(settings)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
         Err(error) => Err(unreadable(path, &error)),
     }
+}
+
+/// The client's id is the document's address: https, a path, and nothing that two people could write in two ways.
+fn check(path: &Path, text: &str, settings: &Settings) -> Result<(), Problem> {
+    const KEY: &str = "client_id_metadata_document";
+    let Some(document) = &settings.client_id_metadata_document else { return Ok(()) };
+    let whole = Url::parse(document).is_ok_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        url.scheme() == "https" && url.path() != "/" && bare && url.as_str() == document
+    });
+    let line = text.lines().position(|line| line.trim_start().starts_with(KEY)).unwrap_or_default() + 1;
+    let detail = format!("{KEY} is the whole https address of a document, with a path and without a fragment");
+    if whole { Ok(()) } else { Err(Problem::BadConfig { file: path.display().to_string(), line, detail }) }
 }
 
 /// Reads what keeps the keys, and nothing else: what is wrong elsewhere in the file does not concern them.

@@ -117,6 +117,10 @@ pub fn begin(
         if !provider.scopes.is_empty() {
             query.append_pair("scope", &provider.scope_parameter());
         }
+        if let Some(resource) = &provider.resource {
+            // RFC 8707 section 2.1.
+            query.append_pair("resource", resource);
+        }
         if openid {
             query.append_pair("nonce", nonce.secret());
         }
@@ -162,6 +166,7 @@ pub fn begin(
             revocation_endpoint: server.revocation_endpoint.as_ref().map(Url::to_string),
             userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
             jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
+            resource: provider.resource.clone(),
         },
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,

@@ -93,12 +93,12 @@ pub async fn exchange(
         Ok(call) => call,
         Err(problem) => return to_fix(problem),
     };
-    let answer = client
-        .exchange_code(code)
-        .set_pkce_verifier(verifier)
-        .set_redirect_uri(Cow::Owned(redirect))
-        .request_async(&call)
-        .await;
+    let mut request = client.exchange_code(code).set_pkce_verifier(verifier).set_redirect_uri(Cow::Owned(redirect));
+    if let Some(resource) = &asks.endpoints.resource {
+        // RFC 8707 section 2.2.
+        request = request.add_extra_param("resource", resource.as_str());
+    }
+    let answer = request.request_async(&call).await;
     ended(answer, asks, None, sent, call.seen()).bound_to(call.key())
 }
 
@@ -112,7 +112,11 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
     };
     // Sending is the second of the three places that tokens are exposed for.
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-    let answer = client.exchange_refresh_token(&token).request_async(&call).await;
+    let mut request = client.exchange_refresh_token(&token);
+    if let Some(resource) = &asks.endpoints.resource {
+        request = request.add_extra_param("resource", resource.as_str());
+    }
+    let answer = request.request_async(&call).await;
     ended(answer, asks, Some(refresh_token), sent, call.seen()).bound_to(call.key())
 }
 

@@ -3,14 +3,15 @@
 
 use jsonwebtoken::jwk::ThumbprintHash;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use larder_agent::clock::Clock;
+use larder_agent::clock::{Clock, SystemClock};
+use larder_agent::discovery_cache::Discovery;
 use larder_agent::dpop::{self, DpopKey};
 use larder_agent::grants::{Endpoints, Tokens};
 use larder_agent::http::Http;
 use larder_agent::providers;
 use larder_agent::settings::Settings;
 use larder_agent::token_endpoint::{Client, exchange, refresh};
-use larder_agent::{device, discovery, grants, pushed};
+use larder_agent::{device, grants, pushed};
 use larder_core::effect::Outcome;
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
@@ -20,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -118,6 +120,7 @@ fn endpoints(at: &Url, method: &str) -> Endpoints {
         revocation_endpoint: None,
         userinfo_endpoint: None,
         jwks_uri: None,
+        resource: None,
     }
 }
 
@@ -341,7 +344,8 @@ async fn a_provider_that_takes_no_es256_is_refused_where_its_tokens_are_to_be_bo
         let name = ProviderName::from("work");
         let definition = format!("issuer = \"{issuer}\"\nclient_id = \"c\"\ndpop_bound_access_tokens = {bound}");
         let provider = providers::parse_one(&name, &definition).unwrap();
-        match discovery::discover(&http(), &name, &provider).await {
+        let discovery = Discovery::new(Arc::new(SystemClock));
+        match discovery.discover(&http(), &name, &provider).await {
             Ok(_) => assert!(good, "{algorithms} {bound}"),
             Err(Problem::BadProvider { field, .. }) => {
                 assert!(!good && field == "dpop_signing_alg_values_supported", "{algorithms} {bound}");

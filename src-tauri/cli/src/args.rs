@@ -126,8 +126,8 @@ pub enum Command {
     after_help = "Prints the account's label. With --no-browser it prints the address to open, alone, and returns."
 )]
 pub struct SignIn {
-    /// The provider's name, see `larder providers list`
-    #[arg(required_unless_present = "account")]
+    /// The provider's name, see `larder providers list`; or the https address of an issuer or of a resource
+    #[arg(value_name = "PROVIDER|URL", required_unless_present = "account")]
     pub provider: Option<String>,
     /// What to call the new account [default: the provider's name]
     #[arg(long, conflicts_with = "account")]
@@ -200,7 +200,7 @@ pub struct AddProvider {
     /// Its name
     pub name: String,
     /// Read its keys and values from a TOML file, `-` for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "authorization_endpoint",
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["issuer", "client_id", "scope", "resource", "authorization_endpoint",
         "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "redirect", "catalogue", "server", "auth_method", "dpop_bound"])]
     pub from: Option<String>,
     /// Its issuer, which names its endpoints
@@ -224,6 +224,9 @@ pub struct AddProvider {
     /// A scope to ask for (repeatable)
     #[arg(long)]
     pub scope: Vec<String>,
+    /// Whom the tokens are for, where the server issues them for one resource (RFC 8707)
+    #[arg(long, value_name = "URI")]
+    pub resource: Option<String>,
     /// Where the browser is sent, if no issuer says so
     #[arg(long, value_name = "URL")]
     pub authorization_endpoint: Option<String>,

@@ -128,6 +128,7 @@ fn definition(args: &AddProvider) -> String {
         ("revocation_endpoint", &args.revocation_endpoint),
         ("userinfo_endpoint", &args.userinfo_endpoint),
         ("client_id", &args.client_id),
+        ("resource", &args.resource),
         ("catalogue", &args.catalogue),
         ("server", &args.server),
         ("token_endpoint_auth_method", &args.auth_method),

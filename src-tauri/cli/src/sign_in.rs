@@ -13,7 +13,8 @@ use std::io::{self, BufRead, IsTerminal};
 
 pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     let mut client = context.connect()?;
-    let (provider, account) = which(&mut client, args.provider, args.account.as_deref())?;
+    let provider = args.provider.map(|provider| adopted(context, &mut client, provider)).transpose()?;
+    let (provider, account) = which(&mut client, provider, args.account.as_deref())?;
     let redirect = if args.device { Some(RedirectKind::Device) } else { args.redirect.map(Into::into) };
     let request = Request::SignIn { provider, label: args.label, account, redirect };
     let Answer::SignIn { attempt, authorization_url, redirect, until, device } = client.ask(request)? else {
@@ -69,6 +70,21 @@ fn code(device: &DeviceCode, picture: bool) -> String {
         text = format!("{picture}\n{text}");
     }
     text
+}
+
+/// The provider's name; of an address, the one that stands for it from now on.
+fn adopted(context: &Context, client: &mut Client, provider: String) -> Result<String, Problem> {
+    if !provider.contains("://") {
+        return Ok(provider);
+    }
+    match client.ask(Request::Adopt { url: provider.clone() })? {
+        Answer::Adopted { provider: name, client } => {
+            let (url, name) = (cell(&provider), cell(name.as_str()));
+            context.print.note(&format!("{url} is provider “{name}”, {}.", words::client(client)));
+            Ok(name.into_owned())
+        }
+        _ => Err(unexpected("adopt")),
+    }
 }
 
 /// The provider, and the account that is signed in again.

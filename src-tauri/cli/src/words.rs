@@ -4,7 +4,7 @@ use crate::duration;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Decision, Revocation};
 use larder_core::time::WallTime;
-use larder_core::view::{AccountState, AccountView, EventKind, KeychainState, RedirectKind, TrayState};
+use larder_core::view::{AccountState, AccountView, ClientKind, EventKind, KeychainState, RedirectKind, TrayState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How an account stood at `at`, by the agent's clock.
@@ -95,6 +95,15 @@ pub fn redirect(kind: RedirectKind) -> &'static str {
     }
 }
 
+/// As which client Larder signs in.
+pub fn client(kind: ClientKind) -> &'static str {
+    match kind {
+        ClientKind::Own => "with the client that you registered",
+        ClientKind::MetadataDocument => "with the client that Larder's metadata document describes",
+        ClientKind::Registration => "with a client that Larder registered there",
+    }
+}
+
 /// A decision, as it is written on the command line and in `policy.toml`.
 pub fn decision(decision: Decision) -> &'static str {
     match decision {
@@ -121,6 +130,9 @@ pub fn event(kind: EventKind) -> &'static str {
         EventKind::RevocationFailed => "not revoked",
         EventKind::PolicyChanged => "policy changed",
         EventKind::ProviderChanged => "provider changed",
+        EventKind::ClientRegistered => "client registered",
+        EventKind::RegistrationRemoved => "registration removed",
+        EventKind::RegistrationLeft => "registration not removed",
     }
 }
 

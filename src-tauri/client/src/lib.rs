@@ -48,6 +48,9 @@ const AWAIT_SIGN_IN: Duration = Duration::from_secs(11 * 60);
 /// How long [`Request::Unlock`] waits: a person looks for and types a password meanwhile.
 const UNLOCK: Duration = Duration::from_secs(5 * 60);
 
+/// How long [`Request::Find`] and [`Request::Adopt`] wait: up to a dozen requests, to servers that may be slow.
+const DISCOVERY: Duration = Duration::from_secs(3 * 60);
+
 /// How long a Hello may take: the agent answers it without asking keychain, disk or network.
 const HELLO: Duration = Duration::from_secs(10);
 
@@ -91,6 +94,7 @@ fn repeatable(request: &Request) -> Option<Request> {
         Request::Policy => Some(Request::Policy),
         Request::RefreshAll => Some(Request::RefreshAll),
         Request::Doctor => Some(Request::Doctor),
+        Request::Find { url } => Some(Request::Find { url: url.clone() }),
         Request::CheckProvider { provider } => Some(Request::CheckProvider { provider: provider.clone() }),
         _ => None,
     }
@@ -215,6 +219,7 @@ impl Client {
     pub fn ask(&mut self, request: Request) -> Result<Answer, Problem> {
         let at_least = match request {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
+            Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
             Request::Unlock { .. } => UNLOCK,
             _ => Duration::ZERO,
         };

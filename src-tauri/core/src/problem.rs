@@ -88,6 +88,18 @@ pub enum Problem {
     IssuerMismatch { asked: String, answered: String },
     /// The address gives no metadata of an authorization server.
     NotAnIssuer { issuer: String, detail: String },
+    /// The address leads to no authorization server.
+    NoServer { url: String, detail: String },
+    /// The resource's metadata (RFC 9728) must not be believed, or names no server.
+    BadResource { url: String, detail: String },
+    /// The issuer gives out no client; its person is to register one.
+    NoRegistration { issuer: String, redirect: String },
+    /// The issuer refused to register a client (RFC 7591 section 3.2.2).
+    RegistrationRefused { issuer: String, error: String, detail: String },
+    /// A registered client's secret has ended, and the issuer gives no new one (RFC 7592).
+    RegistrationEnded { issuer: String, detail: String },
+    /// A registered client could not be removed at its issuer (RFC 7592 section 2.3).
+    RegistrationLeft { issuer: String, detail: String },
     /// The provider does not know the client, or refuses it what was asked (`invalid_client`, `unauthorized_client`, …).
     ClientRefused { provider: String, error: String, detail: String },
     /// The private key that a client proves itself with is none that can be used (RFC 7523).
@@ -230,6 +242,11 @@ impl Problem {
             | P::NotLoopback { .. }
             | P::IssuerMismatch { .. }
             | P::NotAnIssuer { .. }
+            | P::NoServer { .. }
+            | P::BadResource { .. }
+            | P::NoRegistration { .. }
+            | P::RegistrationRefused { .. }
+            | P::RegistrationEnded { .. }
             | P::ClientRefused { .. }
             | P::BadClientKey { .. }
             | P::ScopeRefused { .. }
@@ -241,6 +258,7 @@ impl Problem {
             P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }
+            | P::RegistrationLeft { .. }
             | P::AlreadyRunning { .. }
             | P::BadCallback { .. }
             | P::UnknownCallback

@@ -4,10 +4,12 @@
 //! `{"id":1,"problem":{"code":…}}`. After `subscribe` the agent also sends `{"push":…}` lines.
 //! No answer carries a refresh token, client secret, verifier or key; [`Request::SetSecret`] alone brings one.
 
-use crate::names::{AccountId, AttemptId, ProviderName};
+use crate::names::{AccountId, AttemptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
-use crate::view::{AccountView, CheckView, DeviceCode, EventView, HouseView, ProviderView, RedirectKind, ReportLine};
+use crate::view::{
+    AccountView, CheckView, ClientKind, DeviceCode, EventView, HouseView, ProviderView, RedirectKind, ReportLine,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -187,6 +189,16 @@ pub enum Request {
         name: ProviderName,
         /// Its keys and values, as TOML.
         definition: String,
+    },
+    /// Looks for what can be signed in to at an address: an issuer, or a protected resource. Changes nothing.
+    Find {
+        /// The address.
+        url: String,
+    },
+    /// Writes what is found at an address into `providers.toml`, as a provider; registers a client where that is needed.
+    Adopt {
+        /// The address.
+        url: String,
     },
     /// Seals a provider's client secret.
     SetSecret {
@@ -376,6 +388,30 @@ pub enum Answer {
     Provider {
         /// TOML.
         definition: String,
+    },
+    /// What can be signed in to at an address.
+    Found {
+        /// The authorization server's issuer.
+        issuer: String,
+        /// The protected resource, where the address is that of one (RFC 9728).
+        resource: Option<String>,
+        /// As which client; none where its person is to register one first.
+        client: Option<ClientKind>,
+        /// The provider that stands for it already.
+        provider: Option<ProviderName>,
+        /// For people.
+        title: String,
+        /// Host and port of the address.
+        host: String,
+        /// What would be asked for.
+        scopes: Vec<Scope>,
+    },
+    /// An address can be signed in to, with this provider.
+    Adopted {
+        /// Its name.
+        provider: ProviderName,
+        /// As which client.
+        client: ClientKind,
     },
     /// The policy.
     Policy {

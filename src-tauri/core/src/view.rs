@@ -335,6 +335,19 @@ pub struct EventView {
     pub problem: Option<Problem>,
 }
 
+/// As which client Larder signs in where its person gave nothing but an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum ClientKind {
+    /// One that its person registered.
+    Own,
+    /// The one that a Client ID Metadata Document describes.
+    MetadataDocument,
+    /// One that Larder registered, or would register (RFC 7591).
+    Registration,
+}
+
 /// One finding of `larder doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckView {
@@ -426,4 +439,10 @@ pub enum EventKind {
     PolicyChanged,
     /// A provider was added or removed.
     ProviderChanged,
+    /// A client was registered at a provider (RFC 7591).
+    ClientRegistered,
+    /// The registration of a client was removed at its provider (RFC 7592).
+    RegistrationRemoved,
+    /// It could not be removed; see its problem.
+    RegistrationLeft,
 }

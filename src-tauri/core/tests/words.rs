@@ -53,6 +53,12 @@ fn every_problem() -> Vec<P> {
         P::NotLoopback { field: s("FIELD"), url: s("URL") },
         P::IssuerMismatch { asked: s("ASKED"), answered: s("ANSWERED") },
         P::NotAnIssuer { issuer: s("ISSUER"), detail: s("DETAIL") },
+        P::NoServer { url: s("URL"), detail: s("DETAIL") },
+        P::BadResource { url: s("URL"), detail: s("DETAIL") },
+        P::NoRegistration { issuer: s("ISSUER"), redirect: s("REDIRECT") },
+        P::RegistrationRefused { issuer: s("ISSUER"), error: s("ERROR"), detail: s("DETAIL") },
+        P::RegistrationEnded { issuer: s("ISSUER"), detail: s("DETAIL") },
+        P::RegistrationLeft { issuer: s("ISSUER"), detail: s("DETAIL") },
         P::ClientRefused { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
         P::BadClientKey { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::ProofRefused { provider: s("PROVIDER"), detail: s("DETAIL") },
@@ -89,6 +95,7 @@ fn exit(problem: &P) -> u8 {
     match problem {
         P::ProviderInUse { .. }
         | P::NoSuchAttempt { .. }
+        | P::RegistrationLeft { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback
@@ -129,6 +136,11 @@ fn exit(problem: &P) -> u8 {
         | P::NotLoopback { .. }
         | P::IssuerMismatch { .. }
         | P::NotAnIssuer { .. }
+        | P::NoServer { .. }
+        | P::BadResource { .. }
+        | P::NoRegistration { .. }
+        | P::RegistrationRefused { .. }
+        | P::RegistrationEnded { .. }
         | P::ClientRefused { .. }
         | P::BadClientKey { .. }
         | P::ScopeRefused { .. }

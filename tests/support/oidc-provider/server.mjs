@@ -1,7 +1,9 @@
 // A certified OpenID provider with a person's pages: clients as people register them, rotation with reuse detection.
 // Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; CLIENT_JWKS holds the public keys of the
-// clients that prove themselves with one. Who proves a key (DPoP) must do so with the server's nonce.
-import { Provider } from 'oidc-provider';
+// clients that prove themselves with one. Who proves a key (DPoP) must do so with the server's nonce. REGISTRATION=public|secret
+// lets clients register and manage themselves (RFC 7591, RFC 7592), with a secret if it says so; any resource of this computer
+// is one whose tokens it issues (RFC 8707).
+import { Provider, errors } from 'oidc-provider';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -24,6 +26,10 @@ const keyed = (client_id, more) => ({
   redirect_uris: ['http://127.0.0.1/callback'],
   ...more,
 });
+
+const registration = process.env.REGISTRATION;
+// A server that knows clients with a secret alone has none of the others.
+const known = (client) => registration !== 'secret' || client.token_endpoint_auth_method !== 'none';
 
 const server = createServer();
 await new Promise((resolve, reject) => {
@@ -61,7 +67,8 @@ const provider = new Provider(issuer, {
     ...(process.env.CLIENT_JWKS
       ? [keyed('keyed'), keyed('keyed-and-bound', { dpop_bound_access_tokens: true })]
       : []),
-  ],
+  ].filter(known),
+  ...(registration === 'secret' && { clientAuthMethods: ['client_secret_basic', 'client_secret_post'] }),
   pkce: { required: () => true },
   // Else short-lived tokens live 15 s longer.
   clockTolerance: 0,
@@ -70,6 +77,15 @@ const provider = new Provider(issuer, {
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
     userinfo: { enabled: true },
+    registration: { enabled: Boolean(registration) },
+    registrationManagement: { enabled: Boolean(registration), rotateRegistrationAccessToken: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (ctx, resource) => {
+        if (new URL(resource).hostname !== '127.0.0.1') throw new errors.InvalidTarget();
+        return { scope: 'read', audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 600 };
+      },
+    },
   },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -99,7 +115,10 @@ function claims(assertion) {
 
 // What came, and how the client proved itself: never with what.
 const seen = [];
+// Pushed authorization requests (RFC 9126).
 const pushed = [];
+// What a registration brought and nobody else is to see: a test looks for it in every file.
+const secrets = [];
 provider.use(async (ctx, next) => {
   if (ctx.path === '/_seen') {
     ctx.body = seen;
@@ -109,10 +128,20 @@ provider.use(async (ctx, next) => {
     ctx.body = pushed;
     return;
   }
+  if (ctx.path === '/_secrets') {
+    ctx.body = secrets;
+    return;
+  }
   await next();
+  if (ctx.path.startsWith('/reg')) {
+    const { client_secret, registration_access_token } = ctx.body ?? {};
+    secrets.push(...[client_secret, registration_access_token].filter(Boolean));
+    seen.push({ path: ctx.path, method: ctx.method, status: ctx.status });
+  }
   if (ctx.path === '/request') {
-    const { client_assertion, dpop_jkt } = ctx.oidc?.body ?? {};
-    pushed.push({ assertion: claims(client_assertion), dpop_jkt, status: ctx.status });
+    const { client_assertion, dpop_jkt, scope, resource } = ctx.oidc?.body ?? {};
+    const client_id = ctx.oidc?.client?.clientId;
+    pushed.push({ assertion: claims(client_assertion), dpop_jkt, client_id, scope, resource, status: ctx.status });
   }
   if (ctx.path === '/token' || ctx.path === '/token/revocation') {
     seen.push({
@@ -120,6 +149,7 @@ provider.use(async (ctx, next) => {
       grant_type: ctx.oidc?.body?.grant_type,
       header: ctx.get('authorization').split(' ')[0],
       form: ctx.oidc?.body?.client_secret !== undefined,
+      resource: ctx.oidc?.body?.resource,
       assertion: claims(ctx.oidc?.body?.client_assertion),
       proof: ctx.get('dpop') !== '',
       error: ctx.body?.error,

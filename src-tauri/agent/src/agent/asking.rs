@@ -94,6 +94,7 @@ impl Agent {
             Request::UndoSignOut { account } => match self.house.find(&account) {
                 Ok(known) => {
                     let id = known.id.clone();
+                    self.forgetting.remove(&id);
                     self.happen(HouseEvent::Account { account: id.clone(), event: Event::Undo }).await;
                     let _ = reply.send(self.account_answer(&id));
                 }
@@ -112,6 +113,8 @@ impl Agent {
                 self.look_at_configuration().await;
                 self.doctor(reply);
             }
+            Request::Find { url } => self.look(url, false, reply).await,
+            Request::Adopt { url } => self.look(url, true, reply).await,
             Request::Unlock { passphrase } => self.unlock(passphrase.as_ref(), reply),
             Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
@@ -335,6 +338,9 @@ impl Agent {
         if gone && !forget {
             let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation: Revocation::NotTried }));
             return;
+        }
+        if forget && revoke {
+            self.forgets(&id, !gone);
         }
         let revoke = revoke && !gone;
         let event = Event::SignOut { undoable, forget, revoke };

@@ -2,8 +2,7 @@
 
 use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, Hands, HouseEvent, Message, Outcome, Phase,
-    Problem, ProviderName, Reply, Secrets, SignedIn, attempt, callback_verdict, discovery, grants, identity, show,
-    sign_in,
+    Problem, ProviderName, Reply, Secrets, SignedIn, adopt, attempt, callback_verdict, grants, identity, show, sign_in,
 };
 use crate::discovery::Server;
 use crate::dpop::{DpopKey, TOKEN_TYPE};
@@ -94,7 +93,7 @@ impl Agent {
         tokio::spawn(async move {
             let result = async {
                 let redirect = sign_in::choose_redirect(provider.as_str(), &definition, redirect)?;
-                let server = discovery::discover(&hands.http(), &provider, &definition).await?;
+                let server = hands.discovery.discover(&hands.http(), &provider, &definition).await?;
                 // Last, so that nothing listens for a sign-in that cannot begin.
                 let loopback = match (redirect.kind, &redirect.uri) {
                     (RedirectKind::Loopback, Some(uri)) => Some(Loopback::open(uri, outbox.clone()).await?),
@@ -235,7 +234,11 @@ impl Agent {
                     let openid =
                         grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
                     let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
-                    match finder.find(&tokens, nonce, openid).await {
+                    let found = match adopt::nameless(endpoints, &tokens) {
+                        Some(who) => Ok(who),
+                        None => finder.find(&tokens, nonce, openid).await,
+                    };
+                    match found {
                         Ok(who) => {
                             if !who.openid {
                                 // Without an issuer's keys it was not checked.
