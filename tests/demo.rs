@@ -216,6 +216,18 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
         story.picture(desktop, picture);
         desktop.keys(&["Escape"]);
     }
+    story.step("An address that is pasted is looked at before anything opens");
+    desktop.keys(&["ctrl+n"]);
+    desktop.reads("Runs on this computer");
+    desktop.session.ran("xdotool", &["type", "--delay", "20", &provider.issuer]);
+    desktop.reads("Larder asks what can be signed in to there");
+    desktop.keys(&["Return"]);
+    desktop.reads("This is what is there.");
+    desktop.reads(&provider.issuer);
+    story.picture(desktop, "found");
+    desktop.keys(&["Escape"]);
+
+    story.step("A provider by hand");
     desktop.keys(&["ctrl+n"]);
     desktop.press("Add a provider…");
     desktop.reads("How the answer comes back");

@@ -14,6 +14,8 @@ const COMMANDS: &[&str] = &[
     "copy_own_redirect",
     "save_client",
     "picture",
+    "find",
+    "adopt",
     "add_provider",
     "refresh",
     "refresh_all",

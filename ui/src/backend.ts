@@ -4,6 +4,7 @@ import { invoke } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import type { AccountId } from "./generated/AccountId";
 import type { AttemptId } from "./generated/AttemptId";
+import type { ClientKind } from "./generated/ClientKind";
 import type { EventView } from "./generated/EventView";
 import type { HouseView } from "./generated/HouseView";
 import type { ProviderName } from "./generated/ProviderName";
@@ -24,6 +25,17 @@ export interface NewProvider {
   redirect: RedirectKind;
   /** Where the client has one. It goes in, and never comes out. */
   secret: string | null;
+}
+
+/** What can be signed in to at an address. */
+export interface Found {
+  issuer: string;
+  /** The protected resource, where the address is that of one. */
+  resource: string | null;
+  /** None where its person is to register one first. */
+  client: ClientKind | null;
+  title: string;
+  scopes: string[];
 }
 
 /** A square of modules, and the dark ones as an SVG's path. */
@@ -63,6 +75,10 @@ export interface Backend {
     server: string | null,
     secret: string | null,
   ): Promise<void>;
+  /** What is at an address. Opens and changes nothing. */
+  find(url: string): Promise<Found>;
+  /** Has what is at an address written down as a provider. */
+  adopt(url: string): Promise<ProviderName>;
   /** The picture of the address at which a device authorization's code is entered. */
   picture(attempt: AttemptId): Promise<Picture>;
   /** Adds it and begins to sign in; where that cannot begin, nothing is added. */
@@ -95,6 +111,8 @@ export const tauri: Backend = {
   copyOwnRedirect: (kind) => invoke("copy_own_redirect", { kind }),
   saveClient: (provider, clientId, server, secret) =>
     invoke("save_client", { provider, clientId, server, secret }),
+  find: (url) => invoke("find", { url }),
+  adopt: (url) => invoke("adopt", { url }),
   picture: (attempt) => invoke("picture", { attempt }),
   addProvider: (provider) => invoke("add_provider", { provider }),
 

@@ -99,6 +99,40 @@ describe("a provider of which everybody has an own server", () => {
   });
 });
 
+describe("an address that is pasted", () => {
+  const look = async (client: "registration" | null) => {
+    await open();
+    backend.found = {
+      issuer: "https://id.example",
+      resource: "https://mcp.example/mcp",
+      client,
+      title: "mcp.example",
+      scopes: ["openid"],
+    };
+    await type("Find a provider", "https://mcp.example/mcp");
+    await fireEvent.keyDown(field("Find a provider"), { key: "Enter" });
+    await settle();
+    expect(heading("Sign in to mcp.example")).toBeTruthy();
+    expect(backend.asked).toEqual(["find https://mcp.example/mcp"]);
+  };
+
+  it("shows what is there before anything opens, and then signs in", async () => {
+    await look("registration");
+    expect(screen.getByText("https://id.example")).toBeTruthy();
+    expect(screen.getByText(/registers itself there first/)).toBeTruthy();
+    await fireEvent.click(button("Continue"));
+    await settle();
+    expect(backend.asked.slice(1)).toEqual(["adopt https://mcp.example/mcp", "signIn demo null"]);
+  });
+
+  it("leads to a client of one's own where it takes no registrations", async () => {
+    await look(null);
+    expect(screen.queryByRole("button", { name: "Continue" })).toBeNull();
+    await fireEvent.click(button("Add a provider…"));
+    expect(heading("Any OpenID provider")).toBeTruthy();
+  });
+});
+
 describe("a sign-in by device code", () => {
   it("shows the code, the address and the picture, and opens nothing by itself", async () => {
     const waiting = attempt({

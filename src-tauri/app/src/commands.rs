@@ -4,7 +4,7 @@
 use crate::actions::{self, SignOut};
 use crate::link::Link;
 use crate::picture::{self, Picture};
-use crate::providers::{self, NewProvider, Secret};
+use crate::providers::{self, Found, NewProvider, Secret};
 use crate::window;
 use larder_core::names::{AccountId, AttemptId, ProviderName};
 use larder_core::problem::Problem;
@@ -104,6 +104,18 @@ pub async fn save_client(
     secret: Option<Secret>,
 ) -> Result<(), Problem> {
     off(&agent, move |link| providers::save_client(link, &provider, &client_id, server.as_deref(), secret)).await
+}
+
+/// What can be signed in to at an address. Changes nothing.
+#[tauri::command]
+pub async fn find(agent: Agent<'_>, url: String) -> Result<Found, Problem> {
+    off(&agent, move |link| providers::find(link, url)).await
+}
+
+/// Has what is at an address written down as a provider.
+#[tauri::command]
+pub async fn adopt(agent: Agent<'_>, url: String) -> Result<ProviderName, Problem> {
+    off(&agent, move |link| providers::adopt(link, url)).await
 }
 
 /// The picture of a device authorization's address, for a phone.

@@ -4,12 +4,12 @@ use crate::actions::{self, done};
 use crate::browser;
 use crate::link::Link;
 use larder_client::unexpected;
-use larder_core::names::{AttemptId, ProviderName};
+use larder_core::names::{AttemptId, ProviderName, Scope};
 use larder_core::problem::{Exit, Problem};
 use larder_core::protocol::{Answer, OnWire, Request};
 use larder_core::scheme::REDIRECT_URI;
-use larder_core::view::{ProviderHelp, RedirectKind};
-use serde::{Deserialize, Deserializer};
+use larder_core::view::{ClientKind, ProviderHelp, RedirectKind};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
 
 /// What to write down at a provider for this computer's own address; the agent answers at any port of it.
@@ -38,6 +38,36 @@ pub struct NewProvider {
     /// Where the client has one.
     #[serde(default)]
     secret: Option<Secret>,
+}
+
+/// What can be signed in to at an address.
+#[derive(Serialize)]
+pub struct Found {
+    issuer: String,
+    resource: Option<String>,
+    /// None where its person is to register one first.
+    client: Option<ClientKind>,
+    title: String,
+    scopes: Vec<Scope>,
+}
+
+/// Looks at an address that a person pasted. Nothing is opened, and nothing is written down.
+pub fn find(link: &Link, url: String) -> Result<Found, Problem> {
+    link.notice(None);
+    match link.ask_long(Request::Find { url })? {
+        Answer::Found { issuer, resource, client, title, scopes, .. } => {
+            Ok(Found { issuer, resource, client, title, scopes })
+        }
+        _ => Err(unexpected("find")),
+    }
+}
+
+/// Has what is there written down as a provider, with a client that is registered where that is needed.
+pub fn adopt(link: &Link, url: String) -> Result<ProviderName, Problem> {
+    match link.ask_long(Request::Adopt { url })? {
+        Answer::Adopted { provider, .. } => Ok(provider),
+        _ => Err(unexpected("adopt")),
+    }
 }
 
 /// Writes down the client that a person registered, and seals its secret, if one is given. All else stays as it was.

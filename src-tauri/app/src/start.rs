@@ -137,6 +137,8 @@ fn become_app(
             commands::copy_own_redirect,
             commands::save_client,
             commands::picture,
+            commands::find,
+            commands::adopt,
             commands::add_provider,
             commands::refresh,
             commands::refresh_all,

@@ -1,5 +1,5 @@
 import { createContext } from "svelte";
-import type { Backend, NewProvider, PageName } from "../backend";
+import type { Backend, Found, NewProvider, PageName } from "../backend";
 import type { AccountId } from "../generated/AccountId";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
@@ -19,6 +19,7 @@ export type Place =
   | { page: "waiting"; followed: Followed }
   | { page: "provider"; provider: ProviderName }
   | { page: "new-provider" }
+  | { page: "found"; url: string; found: Found }
   | { page: "account"; account: AccountId; forgetting: boolean };
 
 /** The window's one store: the house as the agent last said, and where its person is. */
@@ -138,6 +139,23 @@ export class Larder {
   private async catchUp(): Promise<void> {
     const house = await this.backend.house();
     if (house.at >= this.house.at) this.update(house);
+  }
+
+  /** Looks at an address that was pasted, and shows what is there before anything opens. */
+  async look(url: string): Promise<void> {
+    await this.run(async () => {
+      const found = await this.backend.find(url);
+      if (this.place.page === "sign-in") this.go({ page: "found", url, found });
+    });
+  }
+
+  /** Signs in to what is at an address. */
+  async adopt(url: string): Promise<void> {
+    await this.run(async () => {
+      const provider = await this.backend.adopt(url);
+      await this.catchUp();
+      if (this.place.page === "found") void this.signIn(provider, null);
+    });
   }
 
   /** Saves a client of its person's, and signs in with it. */

@@ -1,5 +1,5 @@
 // A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
-import type { Backend, NewProvider, PageName } from "../backend";
+import type { Backend, NewProvider, PageName, Found } from "../backend";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { EventView } from "../generated/EventView";
@@ -88,6 +88,15 @@ export class TestingBackend implements Backend {
   ownRedirect = async (kind: RedirectKind) =>
     kind === "loopback" ? "http://127.0.0.1/callback" : "dev.larder.desktop:/callback";
   copyOwnRedirect = (kind: RedirectKind) => this.command("copyOwnRedirect", kind);
+  found: Found | null = null;
+  find = async (url: string) => {
+    await this.command("find", url);
+    return this.found!;
+  };
+  adopt = async (url: string) => {
+    await this.command("adopt", url);
+    return "demo";
+  };
   picture = async () => ({ size: 21, path: "M0 0h1v1h-1z" });
   saveClient = async (name: string, client_id: string, server: string | null, secret: string | null) => {
     await this.command("saveClient", name, client_id, ...(server === null ? [] : [server]), secret);
