@@ -13,6 +13,7 @@ mod device;
 mod hand_out;
 mod keychain;
 mod loopback;
+mod machine;
 mod one_agent;
 mod proofs;
 mod refreshing;

@@ -340,6 +340,7 @@ mod tests {
             revocation_endpoint: None,
             userinfo_endpoint: None,
             jwks_uri: None,
+            grant_type: larder_core::account::GrantType::AuthorizationCode,
         }
     }
 

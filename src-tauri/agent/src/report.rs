@@ -191,6 +191,10 @@ fn client(report: &mut Report, name: &ProviderName, provider: &Provider, lacks_s
             RedirectKind::Loopback => report.say(Verdict::Good, "redirect-loopback", uri),
             RedirectKind::Paste => report.say(Verdict::Good, "redirect-paste", uri),
             RedirectKind::Device => report.say(Verdict::Good, "redirect-device", uri),
+            RedirectKind::ClientCredentials if provider.auth_method == AuthMethod::None => {
+                report.wrong(crate::sign_in::needs_confidential_client(name.as_str()));
+            }
+            RedirectKind::ClientCredentials => report.say(Verdict::Good, "redirect-client-credentials", uri),
         }
     }
     if provider.help.as_ref().is_some_and(|help| !help.verified) {

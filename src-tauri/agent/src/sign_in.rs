@@ -79,6 +79,15 @@ pub fn choose_redirect(name: &str, provider: &Provider, wanted: Option<RedirectK
     written.map_or_else(|| WrittenRedirect::Kind(kind).check(name), Ok)
 }
 
+/// Why a public client cannot sign in without a person (RFC 6749 section 4.4): it has nothing to prove itself with.
+pub fn needs_confidential_client(name: &str) -> Problem {
+    Problem::BadProvider {
+        provider: name.to_owned(),
+        field: "token_endpoint_auth_method".to_owned(),
+        detail: "without a person, only a client with a secret or a private key can sign in".to_owned(),
+    }
+}
+
 /// Draws the secrets of a new sign-in, and builds its authorization request. `listener` is what waits for a loopback redirect.
 pub fn begin(
     clock: &dyn Clock,
@@ -101,9 +110,9 @@ pub fn begin(
         let prompt = parameters.remove("prompt").map(|prompt| format!("{prompt} select_account"));
         parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
     }
-    let device = redirect.kind == RedirectKind::Device;
-    let mut url = server.authorization_endpoint.clone();
-    if !device {
+    let machine = redirect.kind == RedirectKind::ClientCredentials;
+    let mut url = if machine { server.token_endpoint.clone() } else { server.authorization_endpoint.clone() };
+    if !matches!(redirect.kind, RedirectKind::Device | RedirectKind::ClientCredentials) {
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")
@@ -132,7 +141,7 @@ pub fn begin(
         provider: name.clone(),
         issuer: server.issuer.clone(),
         client_id: provider.client_id.clone(),
-        host: host(&server.authorization_endpoint),
+        host: host(&url),
         account: purpose.account.map(|(account, _)| account),
         label: purpose.label,
         redirect: redirect.kind,
@@ -159,6 +168,7 @@ pub fn begin(
             revocation_endpoint: server.revocation_endpoint.as_ref().map(Url::to_string),
             userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
             jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
+            grant_type: attempt.grant_type(),
         },
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,

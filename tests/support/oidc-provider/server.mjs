@@ -1,11 +1,16 @@
 // A certified OpenID provider with a person's pages: clients as people register them, rotation with reuse detection.
-// Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; CLIENT_JWKS holds the public keys of the
+// Prints "listening ISSUER"; ends when its stdin does. MACHINE_LIFETIME turns client credentials on, with tokens of that many
+// seconds. PORT chooses the port; CLIENT_JWKS holds the public keys of the
 // clients that prove themselves with one. Who proves a key (DPoP) must do so with the server's nonce.
 import { Provider } from 'oidc-provider';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 
-const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
+const machine = Number(process.env.MACHINE_LIFETIME ?? 0);
+const grants = {
+  grant_types: ['authorization_code', 'refresh_token', ...(machine ? ['client_credentials'] : [])],
+  response_types: ['code'],
+};
 const confidential = (method) => ({
   ...grants,
   client_id: method,
@@ -66,7 +71,9 @@ const provider = new Provider(issuer, {
   // Else short-lived tokens live 15 s longer.
   clockTolerance: 0,
   features: {
+    clientCredentials: { enabled: machine > 0 },
     devInteractions: { enabled: true },
+    introspection: { enabled: machine > 0, allowedPolicy: () => true },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
     userinfo: { enabled: true },
@@ -76,6 +83,7 @@ const provider = new Provider(issuer, {
   ttl: {
     AccessToken: 600,
     AuthorizationCode: 60,
+    ClientCredentials: machine || 600,
     Grant: 3600,
     IdToken: 600,
     Interaction: 600,
@@ -118,6 +126,7 @@ provider.use(async (ctx, next) => {
     seen.push({
       path: ctx.path,
       grant_type: ctx.oidc?.body?.grant_type,
+      scope: ctx.oidc?.body?.scope,
       header: ctx.get('authorization').split(' ')[0],
       form: ctx.oidc?.body?.client_secret !== undefined,
       assertion: claims(ctx.oidc?.body?.client_assertion),
