@@ -84,6 +84,7 @@ impl Agent {
                 .house
                 .accounts
                 .iter()
+                .filter(|known| known.identity.grant_type == GrantType::AuthorizationCode)
                 .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
             let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
             Ok((definition, redirect, sign_in::Purpose { account, label, choose, dpop }))
