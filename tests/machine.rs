@@ -153,6 +153,28 @@ fn a_public_client_is_refused_with_its_sentence() {
 }
 
 #[test]
+fn where_it_is_the_providers_own_way_nothing_has_to_be_said() {
+    let session = Session::new();
+    let provider = provider(&session, 600);
+    let definition = |method: &str| {
+        format!(
+            "issuer = \"{}\"\nclient_id = \"{CLIENT}\"\nredirects = [\"client-credentials\"]\n\
+             token_endpoint_auth_method = \"{method}\"\n",
+            provider.issuer
+        )
+    };
+    session.larder_reads(&["providers", "add", "work", "--from", "-"], &definition("none")).ok();
+    let checked = session.larder(&["providers", "check", "work"]);
+    assert!(checked.code == 8 && checked.stdout.contains("only a client with a secret"), "{checked:?}");
+    session.larder_reads(&["providers", "add", "work", "--from", "-"], &definition(CLIENT)).ok();
+    give_secret(&session, CLIENT_SECRET);
+    let checked = session.larder(&["providers", "check", "work"]).ok();
+    assert!(checked.contains("without a person") && !checked.contains("wrong"), "{checked}");
+    assert_eq!(session.larder(&["sign-in", "work"]).ok(), "work");
+    session.larder(&["token", "work"]).ok();
+}
+
+#[test]
 fn a_wrong_secret_is_to_be_corrected_and_the_right_one_lifts_that() {
     let (session, provider) = signed_in(600);
     let first = session.larder(&["token", "bot"]).ok();
