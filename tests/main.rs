@@ -14,6 +14,7 @@ mod device;
 mod hand_out;
 mod keychain;
 mod loopback;
+mod machine;
 mod one_agent;
 mod proofs;
 mod quirks;

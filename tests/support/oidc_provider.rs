@@ -69,6 +69,18 @@ impl OidcProvider {
         (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null), nonce)
     }
 
+    /// What it says of a token (RFC 7662), asked as its client of this name that has [`CLIENT_SECRET`].
+    pub fn introspect(&self, client: &str, token: &str) -> Value {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs([("token", token), ("client_id", client), ("client_secret", CLIENT_SECRET)]);
+        let mut answer = agent()
+            .post(format!("{}/token/introspection", self.issuer))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .send(form.finish())
+            .expect("an answer");
+        serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("JSON")
+    }
+
     /// What came to its token and revocation endpoints, and how the client proved itself.
     pub fn seen(&self) -> Vec<Value> {
         self.list("/_seen")

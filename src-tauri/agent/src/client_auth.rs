@@ -341,6 +341,7 @@ mod tests {
             userinfo_endpoint: None,
             jwks_uri: None,
             resource: None,
+            grant_type: larder_core::account::GrantType::AuthorizationCode,
         }
     }
 

@@ -174,6 +174,8 @@ fn problem(path: &Path, error: &rusqlite::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use larder_core::account::GrantType;
+    use larder_core::time::Now;
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
@@ -201,6 +203,31 @@ mod tests {
         let connection = Connection::open(&path).unwrap();
         let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 1);
+    }
+
+    #[tokio::test]
+    async fn an_account_from_before_there_were_others_is_a_persons() {
+        let folder = folder();
+        let path = folder.path().join("larder.db");
+        drop(Database::open_with(&path, &MIGRATIONS[..1]).unwrap());
+        let insert = |id: &str, column: &str, value: &str| {
+            let connection = Connection::open(&path).unwrap();
+            let statement = format!(
+                "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
+                   token_endpoint_auth_method, token_endpoint, generation, label, position, session, access_token{column})
+                 VALUES ('{id}', 'work', '{id}', 'oauth', 'i', 'c', 'none', 't', 1, '{id}', 1, 'signed-in', x'00'{value})"
+            );
+            connection.execute(&statement, []).map(drop)
+        };
+        insert("ada", "", "").unwrap();
+        let database = Database::open(&path).unwrap();
+        insert("bot", ", grant_type", ", 'client_credentials'").unwrap();
+        insert("other", ", grant_type", ", 'password'").unwrap_err();
+        let accounts = crate::grants::all(&database, Now::default()).await.unwrap();
+        let found = |id: &str| accounts.iter().find(|account| account.id.as_str() == id).unwrap();
+        // Without a refresh token, a person has to come; a client has not.
+        assert_eq!((found("ada").identity.grant_type, found("ada").refreshable), (GrantType::AuthorizationCode, false));
+        assert_eq!((found("bot").identity.grant_type, found("bot").refreshable), (GrantType::ClientCredentials, true));
     }
 
     #[test]

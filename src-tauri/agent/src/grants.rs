@@ -3,7 +3,7 @@
 use crate::database::{Database, Failed};
 use crate::dpop::DpopKey;
 use crate::seal::{DataKey, Place, Unreadable, open, seal};
-use larder_core::account::{Access, Account, Clearing, Identity, Refresh, Session, next_due};
+use larder_core::account::{Access, Account, Clearing, GrantType, Identity, Refresh, Session, next_due};
 use larder_core::effect::Grant;
 use larder_core::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
 use larder_core::problem::{Problem, Why};
@@ -11,6 +11,9 @@ use larder_core::time::{BootTime, Moment, Now, WallTime};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
+
+/// RFC 6749 section 4.4.2's name of it, in the column too.
+const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 /// Where a grant's tokens come from, go to, and are revoked: as signed in with.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct Endpoints {
     pub jwks_uri: Option<String>,
     /// Whom the tokens are for (RFC 8707).
     pub resource: Option<String>,
+    /// How its tokens come.
+    pub grant_type: GrantType,
 }
 
 /// What a provider gave. Debug is redacted by its parts, and the memory is zeroized on drop.
@@ -89,7 +94,8 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
             let mut statement = connection.prepare(
                 r#"SELECT id, generation, label, provider, issuer, client_id, provider_account_id, name, email, scope,
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
-                     refresh_token IS NOT NULL AS has_refresh, refreshed_at, signed_in_at, session, why, forget, in_flight
+                     refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
+                     grant_type, refreshed_at, signed_in_at, session, why, forget, in_flight
                    FROM account ORDER BY position"#,
             )?;
             let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?.collect::<Result<_, _>>()?;
@@ -126,11 +132,12 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
             subject: row.get("provider_account_id")?,
             name: row.get("name")?,
             email: row.get("email")?,
-            scopes: scope.unwrap_or_default().split_whitespace().map(Scope::from).collect(),
+            scopes: split(&scope.unwrap_or_default()),
+            grant_type: grant_type(row)?,
         },
         session: Session::SignedOut,
         access,
-        refreshable: row.get("has_refresh")?,
+        refreshable: row.get("refreshable")?,
         refreshed_at: row.get::<_, Option<i64>>("refreshed_at")?.map(WallTime),
         signed_in_at: row.get::<_, Option<i64>>("signed_in_at")?.map(WallTime),
     };
@@ -156,6 +163,11 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
         _ => Session::SignedOut,
     };
     Ok(account)
+}
+
+fn grant_type(row: &Row<'_>) -> rusqlite::Result<GrantType> {
+    let name: String = row.get("grant_type")?;
+    Ok(if name == CLIENT_CREDENTIALS { GrantType::ClientCredentials } else { GrantType::AuthorizationCode })
 }
 
 /// What is needed to use a grant: its endpoints, and its tokens opened.
@@ -208,7 +220,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
     let row = connection
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
-               jwks_uri, resource, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
+               jwks_uri, resource, grant_type, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
                expires_at, lifetime,
                CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
@@ -224,6 +236,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                         userinfo_endpoint: row.get("userinfo_endpoint")?,
                         jwks_uri: row.get("jwks_uri")?,
                         resource: row.get("resource")?,
+                        grant_type: grant_type(row)?,
                     },
                     generation: row.get("generation")?,
                     access_token: row.get("access_token")?,
@@ -418,6 +431,11 @@ fn write_tokens(
     Ok(())
 }
 
+/// The scopes of a row.
+pub fn split(scopes: &str) -> Vec<Scope> {
+    scopes.split_whitespace().map(Scope::from).collect()
+}
+
 fn join(scopes: &[Scope]) -> String {
     scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -466,15 +484,16 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
             transaction.execute(
                 "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
                    token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri, resource,
-                   generation, label, position, name, email, session, signed_in_at)
+                   grant_type, generation, label, position, name, email, session, signed_in_at)
                  VALUES (:id, :provider, :subject, :type, :issuer, :client_id, :auth_method, :token_endpoint,
-                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :generation, :label,
+                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :grant_type, :generation, :label,
                    (SELECT coalesce(max(position), 0) + 1 FROM account), :name, :email, 'signed-in', :now)
                  ON CONFLICT (id) DO UPDATE SET type = excluded.type, issuer = excluded.issuer,
                    client_id = excluded.client_id, token_endpoint_auth_method = excluded.token_endpoint_auth_method,
                    token_endpoint = excluded.token_endpoint, revocation_endpoint = excluded.revocation_endpoint,
                    userinfo_endpoint = excluded.userinfo_endpoint, jwks_uri = excluded.jwks_uri,
                    resource = excluded.resource,
+                   grant_type = excluded.grant_type,
                    name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0,
                    signed_in_at = excluded.signed_in_at",
                 named_params! {
@@ -490,6 +509,10 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                     ":userinfo_endpoint": endpoints.userinfo_endpoint,
                     ":jwks_uri": endpoints.jwks_uri,
                     ":resource": endpoints.resource,
+                    ":grant_type": match endpoints.grant_type {
+                        GrantType::AuthorizationCode => "authorization_code",
+                        GrantType::ClientCredentials => CLIENT_CREDENTIALS,
+                    },
                     ":generation": generation.0,
                     ":label": label,
                     ":name": name,

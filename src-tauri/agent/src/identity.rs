@@ -32,6 +32,13 @@ pub struct Who {
     pub openid: bool,
 }
 
+impl Who {
+    /// Nobody: a client that asks for itself goes by its own id.
+    pub fn client(client_id: &str) -> Self {
+        Self { subject: client_id.to_owned(), name: Some(client_id.to_owned()), email: None, openid: false }
+    }
+}
+
 /// What is needed to find out who somebody is.
 #[derive(Clone, Copy)]
 pub struct Finder<'a> {

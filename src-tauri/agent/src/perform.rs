@@ -14,8 +14,9 @@ use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
 use crate::{failpoint, registration, token_endpoint};
+use larder_core::account::GrantType;
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
-use larder_core::names::{AccountId, Generation, Operation};
+use larder_core::names::{AccountId, Digest, Generation, Operation, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::view::KeychainState;
 use oauth2::{AuthorizationCode, PkceCodeVerifier};
@@ -59,6 +60,8 @@ struct Held {
     lifetime: Option<Duration>,
     /// Whose session it is, where an ID token said so.
     subject: Option<String>,
+    /// As granted.
+    scopes: Vec<Scope>,
     /// What came, to be stored.
     after: Option<(Tokens, Grant)>,
 }
@@ -149,6 +152,23 @@ impl Hands {
             Ok(secret) => {
                 let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
                 token_endpoint::exchange(&self.http(), self.clock.as_ref(), client, code, verifier, redirect_uri).await
+            }
+            Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
+        }
+    }
+
+    /// Asks in a client's own name.
+    pub async fn client_credentials(
+        &self,
+        endpoints: &Endpoints,
+        provider: &str,
+        scopes: &[Scope],
+        dpop: Option<&DpopKey>,
+    ) -> Ended {
+        match self.client_secret(endpoints).await {
+            Ok(secret) => {
+                let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
+                token_endpoint::client_credentials(&self.http(), self.clock.as_ref(), client, scopes).await
             }
             Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
         }
@@ -274,17 +294,20 @@ impl Hands {
             Err(NotOpened::Because(problem)) => return not(Trouble::Passing(problem)),
         };
         let Some(before) = opened.tokens else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
-        let Some(refresh_token) = &before.refresh_token else { return not(Trouble::Lasting(Why::NoRefreshToken)) };
-        let hash = token_digest(refresh_token);
+        let hash = match (&before.refresh_token, opened.endpoints.grant_type) {
+            // A client that asks for itself sends nothing that could be spent: a crash loses nothing.
+            (_, GrantType::ClientCredentials) => None,
+            (Some(refresh_token), GrantType::AuthorizationCode) => Some(token_digest(refresh_token)),
+            (None, GrantType::AuthorizationCode) => return not(Trouble::Lasting(Why::NoRefreshToken)),
+        };
         let secret = match self.client_secret(&opened.endpoints).await {
             Ok(secret) => secret,
             Err(problem) => return not(Trouble::Passing(problem)),
         };
-        // Writing the journal is the proof that the new token can be written, before the old one is spent.
-        match grants::journal(&self.database, account.clone(), generation, hash.clone(), resumed).await {
-            Ok(tries) if tries > MOST_TRIES => return not(Trouble::Lasting(Why::Refused)),
-            Ok(_) => {}
-            Err(problem) => return not(Trouble::Passing(problem)),
+        if let Some(hash) = &hash
+            && let Err(trouble) = self.journal(account, generation, hash, resumed).await
+        {
+            return not(trouble);
         }
         lock(&self.held).insert(
             operation,
@@ -294,28 +317,53 @@ impl Hands {
                 secret,
                 lifetime: opened.lifetime,
                 subject: opened.subject,
+                scopes: grants::split(&opened.scope),
                 after: None,
             },
         );
         Arrival::Prepared { hash }
     }
 
+    /// Writing the journal is the proof that the new token can be written, before the old one is spent.
+    async fn journal(
+        &self,
+        account: &AccountId,
+        generation: Generation,
+        hash: &Digest,
+        resumed: bool,
+    ) -> Result<(), Trouble> {
+        match grants::journal(&self.database, account.clone(), generation, hash.clone(), resumed).await {
+            Ok(tries) if tries > MOST_TRIES => Err(Trouble::Lasting(Why::Refused)),
+            Ok(_) => Ok(()),
+            Err(problem) => Err(Trouble::Passing(problem)),
+        }
+    }
+
     async fn send(&self, account: &AccountId, provider: &str, operation: Operation) -> Arrival {
-        let held = lock(&self.held).get(&operation).cloned();
-        let Some((held, refresh_token)) = held.and_then(|held| Some((held.clone(), held.before.refresh_token?))) else {
-            return Arrival::Answered(Outcome::Transient {
+        let nothing = || {
+            Arrival::Answered(Outcome::Transient {
                 problem: Problem::Internal { detail: format!("nothing to send for {account}") },
                 retry_after: None,
                 spent: false,
-            });
+            })
         };
+        let Some(held) = lock(&self.held).get(&operation).cloned() else { return nothing() };
         let client = Client {
             endpoints: &held.endpoints,
             secret: held.secret.as_ref(),
             provider,
             dpop: held.before.dpop_key.as_ref(),
         };
-        let mut ended = token_endpoint::refresh(&self.http(), self.clock.as_ref(), client, &refresh_token).await;
+        let (http, clock) = (&self.http(), self.clock.as_ref());
+        let mut ended = match (held.endpoints.grant_type, &held.before.refresh_token) {
+            (GrantType::ClientCredentials, _) => {
+                token_endpoint::client_credentials(http, clock, client, &held.scopes).await
+            }
+            (GrantType::AuthorizationCode, Some(refresh_token)) => {
+                token_endpoint::refresh(http, clock, client, refresh_token).await
+            }
+            (GrantType::AuthorizationCode, None) => return nothing(),
+        };
         if ended.outcome == Outcome::NeedsSignIn(Why::Refused) && self.tested_too_long(account, &held.endpoints).await {
             ended.outcome = Outcome::NeedsSignIn(Why::Testing);
         }
@@ -384,7 +432,15 @@ impl Hands {
             let secret = self.client_secret(&opened.endpoints).await.unwrap_or_default();
             lock(&self.held).insert(
                 operation,
-                Held { endpoints: opened.endpoints, before, secret, lifetime: None, subject: None, after: None },
+                Held {
+                    endpoints: opened.endpoints,
+                    before,
+                    secret,
+                    lifetime: None,
+                    subject: None,
+                    scopes: Vec::new(),
+                    after: None,
+                },
             );
         }
     }

@@ -140,7 +140,7 @@ pub enum WrittenRedirect {
 pub struct Redirect {
     /// How it comes back.
     pub kind: RedirectKind,
-    /// The address that is registered at the provider; none for a device authorization, where nothing comes back.
+    /// The address that is registered at the provider; none where nothing comes back.
     pub uri: Option<Url>,
 }
 
@@ -440,7 +440,14 @@ impl WrittenRedirect {
         };
         let parse = |text: &str| Url::parse(text).map_err(|_| bad(name, "redirects", "its uri is not a URL"));
         let uri = match (kind, uri) {
-            (RedirectKind::Device, None) => return Ok(Redirect { kind, uri: None }),
+            (RedirectKind::Device | RedirectKind::ClientCredentials, None) => return Ok(Redirect { kind, uri: None }),
+            (RedirectKind::ClientCredentials, Some(_)) => {
+                return Err(bad(
+                    name,
+                    "redirects",
+                    "without a person nothing comes back: write \"client-credentials\" alone",
+                ));
+            }
             (RedirectKind::Device, Some(_)) => {
                 return Err(bad(name, "redirects", "a device authorization has no address: write \"device\" alone"));
             }

@@ -111,16 +111,18 @@ fn endpoints(report: &mut Report, provider: &Provider, server: &discovery::Serve
         None => report.say(Verdict::Odd, "revocation-missing", ""),
     }
     let openid = provider.scopes.iter().any(|scope| scope.as_str() == "openid");
+    let wants = |kind| provider.redirects.first().is_some_and(|redirect| redirect.kind == kind);
     match (&server.jwks_uri, &server.userinfo_endpoint) {
+        // Nobody signs in.
+        _ if wants(RedirectKind::ClientCredentials) => {}
         (Some(_), _) if openid => report.say(Verdict::Good, "who-by-id-token", ""),
         (_, Some(url)) => report.say(Verdict::Good, "who-by-userinfo", url),
         (Some(_), None) => report.say(Verdict::Wrong, "who-needs-openid", ""),
         (None, None) => report.say(Verdict::Wrong, "who-unknown", ""),
     }
-    let wants_device = provider.redirects.first().is_some_and(|redirect| redirect.kind == RedirectKind::Device);
     match &server.device_authorization_endpoint {
         Some(url) => report.say(Verdict::Good, "device-endpoint", url),
-        None if wants_device => report.say(Verdict::Wrong, "device-missing", ""),
+        None if wants(RedirectKind::Device) => report.say(Verdict::Wrong, "device-missing", ""),
         None => {}
     }
     if let Some(url) = &server.pushed_authorization_request_endpoint {
@@ -191,6 +193,10 @@ fn client(report: &mut Report, name: &ProviderName, provider: &Provider, lacks_s
             RedirectKind::Loopback => report.say(Verdict::Good, "redirect-loopback", uri),
             RedirectKind::Paste => report.say(Verdict::Good, "redirect-paste", uri),
             RedirectKind::Device => report.say(Verdict::Good, "redirect-device", uri),
+            RedirectKind::ClientCredentials if provider.auth_method == AuthMethod::None => {
+                report.wrong(crate::sign_in::needs_confidential_client(name.as_str()));
+            }
+            RedirectKind::ClientCredentials => report.say(Verdict::Good, "redirect-client-credentials", uri),
         }
     }
     if provider.help.as_ref().is_some_and(|help| !help.verified) {

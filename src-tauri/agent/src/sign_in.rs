@@ -81,6 +81,15 @@ pub fn choose_redirect(name: &str, provider: &Provider, wanted: Option<RedirectK
     written.map_or_else(|| WrittenRedirect::Kind(kind).check(name), Ok)
 }
 
+/// Why a public client cannot sign in without a person (RFC 6749 section 4.4): it has nothing to prove itself with.
+pub fn needs_confidential_client(name: &str) -> Problem {
+    Problem::BadProvider {
+        provider: name.to_owned(),
+        field: "token_endpoint_auth_method".to_owned(),
+        detail: "without a person, only a client with a secret or a private key can sign in".to_owned(),
+    }
+}
+
 /// Draws the secrets of a new sign-in, and builds its authorization request. `listener` is what waits for a loopback redirect.
 pub fn begin(
     clock: &dyn Clock,
@@ -103,9 +112,9 @@ pub fn begin(
         let prompt = parameters.remove("prompt").map(|prompt| format!("{prompt} select_account"));
         parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
     }
-    let device = redirect.kind == RedirectKind::Device;
-    let mut url = server.authorization_endpoint.clone();
-    if !device {
+    let machine = redirect.kind == RedirectKind::ClientCredentials;
+    let mut url = if machine { server.token_endpoint.clone() } else { server.authorization_endpoint.clone() };
+    if !matches!(redirect.kind, RedirectKind::Device | RedirectKind::ClientCredentials) {
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")
@@ -138,7 +147,7 @@ pub fn begin(
         provider: name.clone(),
         issuer: server.issuer.clone(),
         client_id: provider.client_id.clone(),
-        host: host(&server.authorization_endpoint),
+        host: host(&url),
         account: purpose.account.map(|(account, _)| account),
         label: purpose.label,
         redirect: redirect.kind,
@@ -167,6 +176,7 @@ pub fn begin(
             userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
             jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
             resource: provider.resource.clone(),
+            grant_type: attempt.grant_type(),
         },
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,

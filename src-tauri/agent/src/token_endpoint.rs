@@ -120,6 +120,32 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
     ended(answer, asks, Some(refresh_token), sent, call.seen()).bound_to(call.key())
 }
 
+/// Asks for a token in the client's own name (RFC 6749 section 4.4), the first one or the next: it is the same request,
+/// and nothing is spent by it.
+pub async fn client_credentials(http: &Http, clock: &dyn Clock, asks: Client<'_>, scopes: &[Scope]) -> Ended {
+    let sent = clock.now();
+    let Some(client) = configured(asks) else { return to_fix(broken_endpoint(asks.endpoints)) };
+    let call = match Call::new(http, clock, asks) {
+        Ok(call) => call,
+        Err(problem) => return to_fix(problem),
+    };
+    let scopes = scopes.iter().map(|scope| oauth2::Scope::new(scope.0.clone()));
+    let mut request = client.exchange_client_credentials().add_scopes(scopes);
+    if let Some(resource) = &asks.endpoints.resource {
+        request = request.add_extra_param("resource", resource.as_str());
+    }
+    let answer = request.request_async(&call).await;
+    let mut ended = ended(answer, asks, None, sent, call.seen()).bound_to(call.key());
+    if let Outcome::Tokens(grant) = &mut ended.outcome {
+        grant.refreshable = true;
+    }
+    if let Some(tokens) = &mut ended.tokens {
+        // Section 4.4.3: there should be none, and it could do nothing that the client cannot; there is nobody to identify.
+        (tokens.refresh_token, tokens.id_token) = (None, None);
+    }
+    ended
+}
+
 impl Ended {
     /// The tokens with the key that was proved for them: a public client's refresh token is bound to it even where the
     /// access token is not (RFC 9449 section 5).

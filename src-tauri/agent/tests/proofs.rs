@@ -10,8 +10,9 @@ use larder_agent::grants::{Endpoints, Tokens};
 use larder_agent::http::Http;
 use larder_agent::providers;
 use larder_agent::settings::Settings;
-use larder_agent::token_endpoint::{Client, exchange, refresh};
+use larder_agent::token_endpoint::{Client, client_credentials, exchange, refresh};
 use larder_agent::{device, grants, pushed};
+use larder_core::account::GrantType;
 use larder_core::effect::Outcome;
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
@@ -121,6 +122,7 @@ fn endpoints(at: &Url, method: &str) -> Endpoints {
         userinfo_endpoint: None,
         jwks_uri: None,
         resource: None,
+        grant_type: GrantType::AuthorizationCode,
     }
 }
 
@@ -224,6 +226,35 @@ async fn a_refresh_token_stays_with_its_key_where_the_access_token_is_a_bearer_s
     assert!(tokens.bound_to().is_none());
     assert_eq!(tokens.dpop_key.unwrap().thumbprint(), key.thumbprint());
     serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_itself_proves_its_key_and_keeps_no_refresh_token() {
+    let answers =
+        vec![(400, FIRST, refused("use_dpop_nonce")), (200, "", granted("DPoP")), (401, "", refused("invalid_client"))];
+    let (at, serving) = server(answers).await;
+    let endpoints = Endpoints { grant_type: GrantType::ClientCredentials, ..endpoints(&at, "client_secret_post") };
+    let (http, key, secret) = (http(), DpopKey::generate().unwrap(), SecretString::from("s3cret"));
+    let client = Client { endpoints: &endpoints, secret: Some(&secret), provider: "work", dpop: Some(&key) };
+    let ended = client_credentials(&http, &CLOCK, client, &["a".into(), "b".into()]).await;
+    let Outcome::Tokens(grant) = ended.outcome else { panic!("{:?}", ended.outcome) };
+    // RFC 6749 section 4.4.3: there should have been none, and none is needed.
+    assert!(grant.refreshable);
+    let tokens = ended.tokens.unwrap();
+    assert!(tokens.refresh_token.is_none());
+    assert_eq!(tokens.bound_to().unwrap().thumbprint(), key.thumbprint());
+    let ended = client_credentials(&http, &CLOCK, client, &[]).await;
+    assert!(matches!(ended.outcome, Outcome::NeedsFix(Problem::ClientRefused { .. })), "{:?}", ended.outcome);
+    let came = serving.await.unwrap();
+    assert_eq!(came[1].nonce(), "n-1");
+    assert_eq!(
+        came.iter().map(|came| came.form.get("scope").map(String::as_str)).collect::<Vec<_>>(),
+        [Some("a b"), Some("a b"), None]
+    );
+    for request in &came {
+        let sent = ["grant_type", "client_id", "client_secret"].map(|name| request.form[name].as_str());
+        assert_eq!(sent, ["client_credentials", "me", "s3cret"]);
+    }
 }
 
 #[tokio::test]

@@ -45,8 +45,9 @@ pub fn sign_in(
         let _ = link.ask(Request::CancelSignIn { attempt });
         return Err(problem);
     }
-    // The attempt lives on if no browser opens: its link can be copied. A code is to be read first, and may be for a phone.
-    if redirect != RedirectKind::Device {
+    // The attempt lives on if no browser opens: its link can be copied. A code is to be read first, and may be for a phone;
+    // and where there is no person, nobody has anything to open.
+    if !matches!(redirect, RedirectKind::Device | RedirectKind::ClientCredentials) {
         browser::open(&authorization_url)?;
     }
     Ok(attempt)

@@ -149,6 +149,7 @@ fn definition(new: &NewProvider) -> String {
         RedirectKind::Loopback => "loopback",
         RedirectKind::Paste => "paste",
         RedirectKind::Device => "device",
+        RedirectKind::ClientCredentials => "client-credentials",
     };
     let mut table = Table::from_iter([
         ("title".to_owned(), text(&new.title)),
@@ -192,7 +193,9 @@ pub fn own_redirect(kind: RedirectKind) -> Result<String, Problem> {
         RedirectKind::DeepLink => Ok(REDIRECT_URI.to_owned()),
         RedirectKind::Loopback => Ok(LOOPBACK_URI.to_owned()),
         RedirectKind::Paste => Err(Problem::BadRequest { detail: "that address is the person's own".to_owned() }),
-        RedirectKind::Device => Err(Problem::BadRequest { detail: "a device authorization has none".to_owned() }),
+        RedirectKind::Device | RedirectKind::ClientCredentials => {
+            Err(Problem::BadRequest { detail: "where nothing comes back there is none".to_owned() })
+        }
     }
 }
 

@@ -141,6 +141,9 @@ pub struct SignIn {
     /// Show a code to enter in a browser on any device, where the provider offers that
     #[arg(long, conflicts_with = "redirect")]
     pub device: bool,
+    /// Sign in as the client itself, without a person; it needs a secret or a private key
+    #[arg(long, conflicts_with_all = ["redirect", "device", "no_browser"])]
+    pub client_credentials: bool,
     /// Print the address to open on stdout instead of opening it, and return
     #[arg(long)]
     pub no_browser: bool,
@@ -349,6 +352,9 @@ mod tests {
         assert!(parses("larder sign-in --account work"));
         assert!(!parses("larder sign-in"));
         assert!(!parses("larder sign-in work --label a --account b"));
+        assert!(parses("larder sign-in work --client-credentials --label a"));
+        assert!(!parses("larder sign-in work --client-credentials --no-browser"));
+        assert!(!parses("larder sign-in work --client-credentials --device"));
         assert!(!parses("larder sign-out"));
         assert!(!parses("larder sign-out work --all"));
         assert!(!parses("larder callback a b"));

@@ -4,7 +4,7 @@ use crate::args::SignIn;
 use crate::print::{Failure, cell};
 use crate::{Context, accounts, browser, words};
 use larder_client::{Answer, Client, OnWire, Problem, Request, unexpected};
-use larder_core::names::{AccountId, ProviderName};
+use larder_core::names::{AccountId, AttemptId, ProviderName};
 use larder_core::protocol::MOST_CALLBACK;
 use larder_core::view::{DeviceCode, RedirectKind};
 use qrcode::QrCode;
@@ -15,11 +15,19 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     let mut client = context.connect()?;
     let provider = args.provider.map(|provider| adopted(context, &mut client, provider)).transpose()?;
     let (provider, account) = which(&mut client, provider, args.account.as_deref())?;
-    let redirect = if args.device { Some(RedirectKind::Device) } else { args.redirect.map(Into::into) };
+    let redirect = match (args.device, args.client_credentials) {
+        (true, _) => Some(RedirectKind::Device),
+        (_, true) => Some(RedirectKind::ClientCredentials),
+        _ => args.redirect.map(Into::into),
+    };
     let request = Request::SignIn { provider, label: args.label, account, redirect };
     let Answer::SignIn { attempt, authorization_url, redirect, until, device } = client.ask(request)? else {
         return Err(unexpected("sign-in").into());
     };
+    if redirect == RedirectKind::ClientCredentials {
+        // Nobody has to do anything.
+        return ended(context, &mut client, attempt);
+    }
     let shown = cell(&authorization_url);
     if args.no_browser {
         let answer = serde_json::json!({
@@ -51,6 +59,11 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     if args.no_browser && !args.wait {
         return Ok(());
     }
+    ended(context, &mut client, attempt)
+}
+
+/// Waits for the end of a sign-in, and prints the account's label.
+fn ended(context: &Context, client: &mut Client, attempt: AttemptId) -> Result<(), Failure> {
     match client.ask(Request::AwaitSignIn { attempt })? {
         Answer::Account(account) => context.print.answer(&*account, |account| cell(&account.label).into_owned()),
         _ => Err(unexpected("await-sign-in").into()),

@@ -92,6 +92,7 @@ pub fn redirect(kind: RedirectKind) -> &'static str {
         RedirectKind::Loopback => "loopback",
         RedirectKind::Paste => "paste",
         RedirectKind::Device => "device",
+        RedirectKind::ClientCredentials => "client-credentials",
     }
 }
 

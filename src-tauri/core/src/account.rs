@@ -27,7 +27,7 @@ pub struct Account {
     pub session: Session,
     /// The access token's facts, while there is one.
     pub access: Option<Access>,
-    /// Whether there is a refresh token.
+    /// Whether there is a refresh token, or none is needed.
     pub refreshable: bool,
     /// When it was last refreshed or signed in.
     pub refreshed_at: Option<WallTime>,
@@ -54,6 +54,18 @@ pub struct Identity {
     pub email: Option<String>,
     /// As granted.
     pub scopes: Vec<Scope>,
+    /// How its tokens come.
+    pub grant_type: GrantType,
+}
+
+/// How an account's tokens come, as it was signed in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrantType {
+    /// A person signed in, by whatever way; a refresh token goes on with that (RFC 6749 section 6).
+    #[default]
+    AuthorizationCode,
+    /// There is no person: the client asks for itself, and anew each time (RFC 6749 section 4.4).
+    ClientCredentials,
 }
 
 /// An access token's facts.

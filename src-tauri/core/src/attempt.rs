@@ -1,5 +1,6 @@
 //! A sign-in under way. Who signs in is known only at its end.
 
+use crate::account::GrantType;
 use crate::effect::Grant;
 use crate::names::{AccountId, AttemptId, Digest, ProviderName};
 use crate::problem::Problem;
@@ -36,7 +37,7 @@ pub struct Attempt {
     pub label: Option<String>,
     /// How the redirect comes back.
     pub redirect: RedirectKind,
-    /// SHA-256 of the `state` that must come back. A device authorization has one that nobody is told.
+    /// SHA-256 of the `state` that must come back. Where nothing comes back there is one that nobody is told.
     pub state: Digest,
     /// What its person types in elsewhere, where it is a device authorization.
     pub device: Option<DeviceCode>,
@@ -118,6 +119,16 @@ impl Attempt {
             until: self.until.wall,
             problem,
             device: self.device.clone(),
+        }
+    }
+
+    /// How the tokens of its account will come.
+    pub fn grant_type(&self) -> GrantType {
+        match self.redirect {
+            RedirectKind::ClientCredentials => GrantType::ClientCredentials,
+            RedirectKind::DeepLink | RedirectKind::Loopback | RedirectKind::Paste | RedirectKind::Device => {
+                GrantType::AuthorizationCode
+            }
         }
     }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// See that the key opens and the database can be written, read the refresh token into memory, and journal
-    /// that it is about to be sent.
+    /// that it is about to be sent. A client that asks for itself has none: nothing is journaled, for nothing can be spent.
     Prepare {
         /// Whether an earlier run of the agent left such a mark: then this is the one more try it may have.
         resumed: bool,
     },
-    /// Send the refresh token that [`Effect::Prepare`] read (RFC 6749 section 6).
+    /// Send the refresh token that [`Effect::Prepare`] read (RFC 6749 section 6), or ask without one (section 4.4).
     Send,
     /// Write what the provider answered, in one transaction, as this generation.
     Save {
@@ -60,8 +60,8 @@ pub enum Effect {
 pub enum Arrival {
     /// The refresh token is in memory and the journal is written.
     Prepared {
-        /// Of the refresh token.
-        hash: Digest,
+        /// Of the refresh token, where there is one.
+        hash: Option<Digest>,
     },
     /// It could not be prepared; nothing was sent.
     NotPrepared(Trouble),
@@ -130,7 +130,7 @@ pub struct Grant {
     pub lifetime: Option<Duration>,
     /// Granted scopes, where the response names them.
     pub scopes: Option<Vec<crate::names::Scope>>,
-    /// Whether there is a refresh token now, new or kept.
+    /// Whether there is a refresh token now, new or kept, or none is needed.
     pub refreshable: bool,
 }
 

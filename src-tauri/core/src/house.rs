@@ -598,6 +598,14 @@ fn exchanged(
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
         return fail(&mut house.attempts[place], problem, now, effects);
     }
+    // RFC 9068 section 5: a provider may let people choose a name that is a client's id, or clients a person's.
+    if let Some(known) =
+        known.filter(|known| known.identity.grant_type != attempt.grant_type() && known.session != Session::SignedOut)
+    {
+        let problem = Problem::OtherSubject { account: known.identity.label.clone() };
+        effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+        return fail(&mut house.attempts[place], problem, now, effects);
+    }
     let expected = attempt.account.as_ref().and_then(|id| house.accounts.iter().find(|account| account.id == *id));
     if let Some(expected) = expected
         && known.is_none_or(|known| known.id != expected.id)
@@ -655,6 +663,7 @@ fn stored(
         }
     };
     let attempt = house.attempts.remove(place);
+    let grant_type = attempt.grant_type();
     effects.push(HouseEffect::ForgetAttempt { attempt: id.clone() });
     let known = house.accounts.iter().position(|account| account.id == account_id);
     let access = account::Access::of(&person.grant);
@@ -670,6 +679,7 @@ fn stored(
             name: person.name,
             email: person.email,
             scopes: person.grant.scopes.clone().unwrap_or_default(),
+            grant_type,
         },
         session: Session::SignedOut,
         access: Some(access),

@@ -164,6 +164,8 @@ pub enum RedirectKind {
     Paste,
     /// Not at all: the person signs in on any device, and Larder asks how it ended (RFC 8628).
     Device,
+    /// Not at all: there is no person, and the client asks for itself (RFC 6749 section 4.4).
+    ClientCredentials,
 }
 
 /// A provider that can be signed in to.

@@ -3,13 +3,13 @@
 mod common;
 
 use common::*;
-use larder_core::account::{Event, Session};
+use larder_core::account::{Event, GrantType, Session};
 use larder_core::attempt::{Attempt, AuthorizationError, LIFETIME, Phase, Redirected};
 use larder_core::effect::{Arrival, Effect, HouseEffect};
 use larder_core::house::{HouseEvent, callback_verdict, free_label};
 use larder_core::names::Generation;
 use larder_core::problem::{Problem, Why};
-use larder_core::view::{AttemptPhase, EventKind};
+use larder_core::view::{AttemptPhase, EventKind, RedirectKind};
 
 fn start(home: &mut Home, attempt: Attempt) {
     home.happen(HouseEvent::AttemptStarted(Box::new(attempt)));
@@ -274,6 +274,28 @@ fn somebody_else_signing_in_changes_nothing() {
         assert!(gives_back(&effects, "t"));
         assert_eq!(home.house.accounts, before);
         assert_eq!(phase(&home, "t"), &Phase::Failed { problem: Problem::OtherSubject { account: "0".to_owned() } });
+    }
+}
+
+#[test]
+fn a_client_and_a_person_of_the_same_name_are_two() {
+    for (first, second) in [
+        (RedirectKind::ClientCredentials, RedirectKind::DeepLink),
+        (RedirectKind::Device, RedirectKind::ClientCredentials),
+    ] {
+        let mut home = Home::with(Vec::new());
+        home.sign_in(Attempt { redirect: first, ..attempt("t", START) }, "larder", "new");
+        home.stored("t", 1);
+        let before = home.house.accounts.clone();
+        let machine = before[0].identity.grant_type == GrantType::ClientCredentials;
+        assert_eq!(machine, first == RedirectKind::ClientCredentials);
+        let effects = home.sign_in(Attempt { redirect: second, ..attempt("u", START) }, "larder", "other");
+        assert_eq!(store(&effects), None, "{second:?}");
+        assert!(gives_back(&effects, "u"));
+        assert_eq!(home.house.accounts, before);
+        // The same client again is the same account.
+        let effects = home.sign_in(Attempt { redirect: first, ..attempt("v", START) }, "larder", "other");
+        assert_eq!(store(&effects), Some(("new", "work", true)));
     }
 }
 

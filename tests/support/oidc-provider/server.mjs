@@ -2,12 +2,16 @@
 // Prints "listening ISSUER"; ends when its stdin does. PORT chooses the port; CLIENT_JWKS holds the public keys of the
 // clients that prove themselves with one. Who proves a key (DPoP) must do so with the server's nonce. REGISTRATION=public|secret
 // lets clients register and manage themselves (RFC 7591, RFC 7592), with a secret if it says so; any resource of this computer
-// is one whose tokens it issues (RFC 8707).
+// is one whose tokens it issues (RFC 8707). MACHINE_LIFETIME turns client credentials on, with tokens of that many seconds.
 import { Provider, errors } from 'oidc-provider';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 
-const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'] };
+const machine = Number(process.env.MACHINE_LIFETIME ?? 0);
+const grants = {
+  grant_types: ['authorization_code', 'refresh_token', ...(machine ? ['client_credentials'] : [])],
+  response_types: ['code'],
+};
 const confidential = (method) => ({
   ...grants,
   client_id: method,
@@ -73,7 +77,9 @@ const provider = new Provider(issuer, {
   // Else short-lived tokens live 15 s longer.
   clockTolerance: 0,
   features: {
+    clientCredentials: { enabled: machine > 0 },
     devInteractions: { enabled: true },
+    introspection: { enabled: machine > 0, allowedPolicy: () => true },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
     userinfo: { enabled: true },
@@ -92,6 +98,7 @@ const provider = new Provider(issuer, {
   ttl: {
     AccessToken: 600,
     AuthorizationCode: 60,
+    ClientCredentials: machine || 600,
     Grant: 3600,
     IdToken: 600,
     Interaction: 600,
@@ -147,6 +154,7 @@ provider.use(async (ctx, next) => {
     seen.push({
       path: ctx.path,
       grant_type: ctx.oidc?.body?.grant_type,
+      scope: ctx.oidc?.body?.scope,
       header: ctx.get('authorization').split(' ')[0],
       form: ctx.oidc?.body?.client_secret !== undefined,
       resource: ctx.oidc?.body?.resource,

@@ -3,4 +3,4 @@
 /**
  * How a redirect comes back from the browser.
  */
-export type RedirectKind = "deep-link" | "loopback" | "paste" | "device";
+export type RedirectKind = "deep-link" | "loopback" | "paste" | "device" | "client-credentials";

@@ -7,10 +7,10 @@ use super::{
 use crate::discovery::Server;
 use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::loopback::Loopback;
-use crate::providers::Provider;
+use crate::providers::{AuthMethod, Provider};
 use crate::token_endpoint::Client;
 use crate::{device, pushed};
-use larder_core::account::Session;
+use larder_core::account::{GrantType, Session};
 use larder_core::names::AccountId;
 use larder_core::protocol::{OnWire, Push};
 use larder_core::view::RedirectKind;
@@ -30,9 +30,14 @@ impl Agent {
     ) {
         let prepared = (|| {
             let definition = self.configuration.provider(&provider)?;
+            let mut redirect = redirect;
             let account = account
                 .map(|id| {
                     let known = self.house.find(id.as_str())?;
+                    // Signed in again as it was signed in: what has no person opens no browser.
+                    if known.identity.grant_type == GrantType::ClientCredentials {
+                        redirect.get_or_insert(RedirectKind::ClientCredentials);
+                    }
                     let issuer = &known.identity.issuer;
                     // Its person is somebody else elsewhere, whatever `sub` says there. Signed out, it may move.
                     if *issuer != definition.authority() && known.session != Session::SignedOut {
@@ -78,11 +83,12 @@ impl Agent {
                 .house
                 .accounts
                 .iter()
+                .filter(|known| known.identity.grant_type == GrantType::AuthorizationCode)
                 .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
             let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
-            Ok((definition, sign_in::Purpose { account, label, choose, dpop }))
+            Ok((definition, redirect, sign_in::Purpose { account, label, choose, dpop }))
         })();
-        let (definition, purpose) = match prepared {
+        let (definition, redirect, purpose) = match prepared {
             Ok(prepared) => prepared,
             Err(problem) => {
                 let _ = reply.send(Err(problem));
@@ -93,6 +99,9 @@ impl Agent {
         tokio::spawn(async move {
             let result = async {
                 let redirect = sign_in::choose_redirect(provider.as_str(), &definition, redirect)?;
+                if redirect.kind == RedirectKind::ClientCredentials && definition.auth_method == AuthMethod::None {
+                    return Err(sign_in::needs_confidential_client(provider.as_str()));
+                }
                 let server = hands.discovery.discover(&hands.http(), &provider, &definition).await?;
                 // Last, so that nothing listens for a sign-in that cannot begin.
                 let loopback = match (redirect.kind, &redirect.uri) {
@@ -103,7 +112,9 @@ impl Agent {
                 let mut begun = sign_in::begin(clock, &provider, &definition, &server, &redirect, loopback, purpose);
                 if redirect.kind == RedirectKind::Device {
                     by_device(&hands, &definition, &server, &mut begun, outbox.clone()).await?;
-                } else if let Some(endpoint) = &server.pushed_authorization_request_endpoint {
+                } else if redirect.kind != RedirectKind::ClientCredentials
+                    && let Some(endpoint) = &server.pushed_authorization_request_endpoint
+                {
                     push(&hands, endpoint, server.pushed_required, &begun.0, &mut begun.1).await?;
                 }
                 Ok(begun)
@@ -135,8 +146,14 @@ impl Agent {
                     device: attempt.device.clone(),
                 };
                 self.secrets.insert(attempt.id.clone(), *secrets);
+                let (state, grant_type) = (attempt.state.clone(), attempt.grant_type());
                 self.happen(HouseEvent::AttemptStarted(attempt)).await;
                 let _ = reply.send(Ok(answer));
+                if grant_type == GrantType::ClientCredentials {
+                    // Nobody is waited for. From here on it goes as if a redirect had come.
+                    let redirected = attempt::Redirected { state, answer: Ok(()) };
+                    self.happen(HouseEvent::Redirected(redirected)).await;
+                }
             }
             Err(problem) => {
                 let now = self.hands.clock.now();
@@ -210,10 +227,12 @@ impl Agent {
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
             let clock = hands.clock.as_ref();
+            let machine = endpoints.grant_type == GrantType::ClientCredentials;
             // A nonce is bound to an authorization request, of which a device authorization has none.
             let nonce = granted.is_none().then_some(nonce);
             let ended = match (granted, taken) {
                 (Some(granted), _) => granted,
+                _ if machine => hands.client_credentials(&endpoints, &provider, &scopes, dpop.as_ref()).await,
                 (None, Some((code, verifier))) => {
                     hands.exchange(&endpoints, &provider, code, verifier, &redirect_uri, dpop.as_ref()).await
                 }
@@ -234,7 +253,12 @@ impl Agent {
                     let openid =
                         grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
                     let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
-                    let found = match adopt::nameless(endpoints, &tokens) {
+                    let known = if machine {
+                        Some(identity::Who::client(&endpoints.client_id))
+                    } else {
+                        adopt::nameless(endpoints, &tokens)
+                    };
+                    let found = match known {
                         Some(who) => Ok(who),
                         None => finder.find(&tokens, nonce, openid).await,
                     };
@@ -260,7 +284,11 @@ impl Agent {
                 (Outcome::NeedsSignIn(_) | Outcome::Tokens(_), _) => Err(Problem::AuthorizationFailed {
                     provider,
                     error: "invalid_grant".to_owned(),
-                    detail: "the code was not accepted; sign in again".to_owned(),
+                    detail: match machine {
+                        true => "the client may not sign in without a person",
+                        false => "the code was not accepted; sign in again",
+                    }
+                    .to_owned(),
                 }),
             };
             let _ = outbox.send(Message::Exchanged { attempt: id, result }).await;

@@ -1,7 +1,7 @@
 //! Builders, and a [`Home`]: a house whose clock, network, keychain and disk are this test.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
-use larder_core::account::{Access, Account, Event, Identity, Refresh, Session, next_due};
+use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, next_due};
 use larder_core::attempt::{Attempt, LIFETIME, Person, Phase, Redirected};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, house};
@@ -45,6 +45,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
             name: Some(format!("Name of {name}")),
             email: None,
             scopes: vec!["openid".into()],
+            grant_type: GrantType::AuthorizationCode,
         },
         session: Session::SignedOut,
         access: Some(access),
@@ -75,7 +76,7 @@ pub fn transient(problem: Problem) -> Arrival {
 }
 
 pub fn prepared() -> Arrival {
-    Arrival::Prepared { hash: "hash".into() }
+    Arrival::Prepared { hash: Some("hash".into()) }
 }
 
 pub fn unreachable() -> Problem {
