@@ -306,6 +306,7 @@ mod tests {
             revocation_endpoint: None,
             userinfo_endpoint: userinfo.map(str::to_owned),
             jwks_uri: Some("j".to_owned()),
+            grant_type: larder_core::account::GrantType::AuthorizationCode,
             resource: resource.map(str::to_owned),
         };
         let who = nameless(&endpoints(None, Some("https://mcp.example/a")), &tokens(None)).unwrap();
