@@ -15,6 +15,7 @@ use larder_core::names::{AccountId, AttemptId, Digest, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::protocol::MOST_CALLBACK;
 use larder_core::scheme::{REDIRECT_URI, is_ours};
+use larder_core::time::WallTime;
 use larder_core::view::RedirectKind;
 use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier};
 use secrecy::{ExposeSecret, SecretString};
@@ -42,6 +43,8 @@ pub struct Secrets {
     pub granted: Option<Ended>,
     /// What was asked for.
     pub scopes: Vec<Scope>,
+    /// Its person must have authenticated since then (`max_age` of OpenID Connect Core 3.1.2.1).
+    pub authenticated_since: Option<WallTime>,
     /// Where the code goes. Bound at the start: a redirect cannot change it.
     pub endpoints: Endpoints,
     /// The redirect must name this issuer (RFC 9207), if it names one.
@@ -65,6 +68,8 @@ pub struct Purpose {
     pub choose: bool,
     /// A new key, where the provider's tokens are to be bound to one.
     pub dpop: Option<DpopKey>,
+    /// How long ago its person may have authenticated, in seconds.
+    pub max_age: Option<u64>,
 }
 
 /// The redirect of this kind, or the provider's first.
@@ -151,6 +156,7 @@ pub fn begin(
         polling: None,
         granted: None,
         scopes: provider.scopes.clone(),
+        authenticated_since: crate::access::since(clock.now().wall, purpose.max_age),
         endpoints: Endpoints {
             issuer: server.issuer.clone(),
             client_id: provider.client_id.clone(),

@@ -4,8 +4,8 @@ use crate::args::SignIn;
 use crate::print::{Failure, cell};
 use crate::{Context, accounts, browser, words};
 use larder_client::{Answer, Client, OnWire, Problem, Request, unexpected};
-use larder_core::names::{AccountId, ProviderName};
-use larder_core::protocol::MOST_CALLBACK;
+use larder_core::names::{AccountId, ProviderName, Scope};
+use larder_core::protocol::{Authentication, MOST_CALLBACK};
 use larder_core::view::{DeviceCode, RedirectKind};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -15,7 +15,11 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     let mut client = context.connect()?;
     let (provider, account) = which(&mut client, args.provider, args.account.as_deref())?;
     let redirect = if args.device { Some(RedirectKind::Device) } else { args.redirect.map(Into::into) };
-    let request = Request::SignIn { provider, label: args.label, account, redirect };
+    let scopes: Vec<Scope> = args.add_scope.into_iter().map(Scope).collect();
+    let (acr_values, max_age, prompt) = (args.acr_values, args.max_age, args.prompt);
+    let authentication = Authentication { acr_values, max_age, prompt };
+    let asked = scopes.clone();
+    let request = Request::SignIn { provider, label: args.label, account, redirect, scopes, authentication };
     let Answer::SignIn { attempt, authorization_url, redirect, until, device } = client.ask(request)? else {
         return Err(unexpected("sign-in").into());
     };
@@ -51,7 +55,14 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
         return Ok(());
     }
     match client.ask(Request::AwaitSignIn { attempt })? {
-        Answer::Account(account) => context.print.answer(&*account, |account| cell(&account.label).into_owned()),
+        Answer::Account(account) => {
+            // A person may agree to a part of it, and a provider may leave out what it does not know.
+            let missing: Vec<_> = asked.iter().filter(|scope| !account.scopes.contains(scope)).collect();
+            for scope in missing {
+                context.print.note(&format!("{} was not granted.", cell(scope.as_str())));
+            }
+            context.print.answer(&*account, |account| cell(&account.label).into_owned())
+        }
         _ => Err(unexpected("await-sign-in").into()),
     }
 }

@@ -1,5 +1,6 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
+use super::signing_in::More;
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
@@ -40,9 +41,10 @@ impl Agent {
                 let _ = reply.send(Ok(Answer::View(Box::new(view))));
             }
             Request::AttachWindow { activation_token } => self.attach_window(&peer, activation_token, reply),
-            Request::SignIn { provider, label, account, redirect } => {
+            Request::SignIn { provider, label, account, redirect, scopes, authentication } => {
                 self.look_at_configuration().await;
-                self.begin_sign_in(provider, label, account, redirect, reply);
+                let more = More { scopes, authentication };
+                self.begin_sign_in(provider, label, account, redirect, more, reply);
             }
             Request::AwaitSignIn { attempt } => {
                 let waits = self.house.attempts.iter().any(|known| known.id == attempt);

@@ -10,14 +10,22 @@ use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::loopback::Loopback;
 use crate::providers::Provider;
 use crate::token_endpoint::Client;
-use crate::{device, pushed};
+use crate::{access, device, pushed};
 use larder_core::account::Session;
-use larder_core::names::AccountId;
-use larder_core::protocol::{OnWire, Push};
+use larder_core::names::{AccountId, Scope};
+use larder_core::protocol::{Authentication, OnWire, Push};
 use larder_core::view::RedirectKind;
 use std::collections::hash_map::Entry;
 use tokio::sync::mpsc;
 use url::Url;
+
+/// What a sign-in asks for beyond what is written down.
+pub(super) struct More {
+    /// More scopes.
+    pub(super) scopes: Vec<Scope>,
+    /// How its person is to authenticate.
+    pub(super) authentication: Authentication,
+}
 
 impl Agent {
     /// Discovers what the provider offers, off the loop, and comes back with [`Message::Begun`].
@@ -27,10 +35,13 @@ impl Agent {
         label: Option<String>,
         account: Option<AccountId>,
         redirect: Option<RedirectKind>,
+        more: More,
         reply: Reply,
     ) {
+        let More { scopes, authentication } = more;
         let prepared = (|| {
-            let definition = self.configuration.provider(&provider)?;
+            access::check(&scopes, &authentication)?;
+            let mut definition = self.configuration.provider(&provider)?;
             let account = account
                 .map(|id| {
                     let known = self.house.find(id.as_str())?;
@@ -40,9 +51,13 @@ impl Agent {
                         let (account, issuer) = (known.identity.label.clone(), issuer.clone());
                         return Err(Problem::OtherIssuer { account, issuer });
                     }
+                    access::ask_for(&mut definition, &known.identity.scopes, &scopes, &authentication);
                     Ok((known.id.clone(), known.identity.email.clone()))
                 })
                 .transpose()?;
+            if account.is_none() {
+                access::ask_for(&mut definition, &[], &scopes, &authentication);
+            }
             if let Some(label) = &label
                 && self.house.accounts.iter().any(|account| account.identity.label == *label)
             {
@@ -75,13 +90,14 @@ impl Agent {
             if self.configuration.lacks_secret(&definition) {
                 return Err(Problem::SecretNeeded { provider: provider.0.clone() });
             }
-            let choose = self
-                .house
-                .accounts
-                .iter()
-                .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
+            let choose = authentication.prompt.is_none()
+                && self
+                    .house
+                    .accounts
+                    .iter()
+                    .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
             let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
-            Ok((definition, sign_in::Purpose { account, label, choose, dpop }))
+            Ok((definition, sign_in::Purpose { account, label, choose, dpop, max_age: authentication.max_age }))
         })();
         let (definition, purpose) = match prepared {
             Ok(prepared) => prepared,
@@ -95,6 +111,8 @@ impl Agent {
             let result = async {
                 let redirect = sign_in::choose_redirect(provider.as_str(), &definition, redirect)?;
                 let server = discovery::discover(&hands.http(), &provider, &definition).await?;
+                let device = redirect.kind == RedirectKind::Device;
+                access::can_be_asked(provider.as_str(), &definition, &server, device, &authentication)?;
                 // Last, so that nothing listens for a sign-in that cannot begin.
                 let loopback = match (redirect.kind, &redirect.uri) {
                     (RedirectKind::Loopback, Some(uri)) => Some(Loopback::open(uri, outbox.clone()).await?),
@@ -102,7 +120,7 @@ impl Agent {
                 };
                 let clock = hands.clock.as_ref();
                 let mut begun = sign_in::begin(clock, &provider, &definition, &server, &redirect, loopback, purpose);
-                if redirect.kind == RedirectKind::Device {
+                if device {
                     by_device(&hands, &definition, &server, &mut begun, outbox.clone()).await?;
                 } else if let Some(endpoint) = &server.pushed_authorization_request_endpoint {
                     push(&hands, endpoint, server.pushed_required, &begun.0, &mut begun.1).await?;
@@ -200,7 +218,7 @@ impl Agent {
         let (granted, taken) = (secrets.granted.take(), sign_in::take_for_exchange(secrets));
         let (endpoints, nonce, redirect_uri, scopes) =
             (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
-        let dpop = secrets.dpop.clone();
+        let (dpop, since) = (secrets.dpop.clone(), secrets.authenticated_since);
         let provider = self
             .house
             .attempts
@@ -233,7 +251,7 @@ impl Agent {
                     let openid =
                         grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
                     let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
-                    match finder.find(&tokens, nonce, openid).await {
+                    match finder.find(&tokens, nonce, since, openid).await {
                         Ok(who) => {
                             if !who.openid {
                                 // Without an issuer's keys it was not checked.
