@@ -1,5 +1,6 @@
 //! An account gets more access, or a stronger sign-in, and stays what it was until that has succeeded.
 
+use crate::support::oidc_provider::OidcProvider;
 use crate::support::openid_provider::{OpenIdProvider, now};
 use crate::support::{Provider, Session};
 use serde_json::{Value, json};
@@ -197,4 +198,94 @@ fn without_max_age_nobody_asks_when_and_without_an_id_token_max_age_cannot_be_as
     session.larder(&plain).ok();
     let said = session.larder(&["sign-in", "plain", "--max-age", "5m", "--no-browser"]).fails(8);
     assert!(said.contains("max_age cannot be checked"), "{said}");
+}
+
+// ── Signing out in the browser ──────────────────────────────────────────────────────────────────────────────────────
+
+const OFFER: &str = "To sign out in the browser too, open ";
+
+/// A browser that writes down what it is told to open, instead of the person's own.
+fn browser(session: &mut Session) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let (script, opened) = (session.home().join("browser"), session.home().join("opened"));
+    let text = format!("#!/bin/sh\nprintf %s \"$1\" > '{0}.part' && mv '{0}.part' '{0}'\n", opened.display());
+    std::fs::write(&script, text).expect("written");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    session.set("BROWSER", &script);
+    opened
+}
+
+fn sign_in_again(session: &Session, provider: &OpenIdProvider) {
+    let url = session.larder(&["sign-in", "op", "--no-browser"]).ok();
+    session.larder_reads(&["callback"], &provider.authorize(&url)).ok();
+}
+
+#[test]
+fn signing_out_in_the_browser_is_offered_without_a_token_and_opened_only_when_asked() {
+    let (mut session, provider) = (Session::new(), OpenIdProvider::start());
+    let opened = browser(&mut session);
+    let endpoint = format!("{}/end?tenant=1", provider.issuer);
+    provider.tell(|told| told.metadata = json!({ "end_session_endpoint": endpoint }));
+    provider.add(&session, "op", &[]);
+    sign_in_again(&session, &provider);
+
+    let said = session.larder(&["sign-out", "op"]);
+    let url = said.stderr.lines().find_map(|line| line.split_once(OFFER)).expect("the offer").1.to_owned();
+    assert!(url.starts_with(&endpoint), "{url}");
+    let expected = [("tenant", "1"), ("client_id", "larder-test"), ("logout_hint", "jane@example.com")];
+    assert_eq!(query(&url), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    for token in &provider.told().given {
+        assert!(!said.stderr.contains(token.as_str()), "a token is told");
+    }
+    said.ok();
+    assert!(!opened.exists(), "nobody asked for it");
+
+    // It can be had afterwards, as long as the account is in the list.
+    let said = session.larder(&["sign-out", "op", "--browser", "--json"]);
+    let answer: Value = serde_json::from_str(&said.ok()).expect("JSON");
+    assert_eq!(answer["browser_sign_out"], json!(url));
+    session.wait_for("the browser", || opened.exists());
+    assert_eq!(std::fs::read_to_string(&opened).expect("text"), url);
+    assert_eq!(provider.asked("/end?tenant=1"), 0, "the agent asks nothing there");
+
+    // And by the sign-out that forgets it.
+    sign_in_again(&session, &provider);
+    assert!(session.larder(&["sign-out", "op", "--forget"]).stderr.contains(&url));
+}
+
+#[test]
+fn here_only_offers_nothing_nor_does_a_provider_without_an_address_that_can_be_opened() {
+    let (mut session, provider) = (Session::new(), OpenIdProvider::start());
+    let opened = browser(&mut session);
+    provider.add(&session, "op", &[]);
+    for endpoint in [json!("http://evil.example/end"), json!("javascript:alert(1)"), Value::Null] {
+        provider.tell(|told| told.metadata = json!({ "end_session_endpoint": endpoint }));
+        sign_in_again(&session, &provider);
+        let said = session.larder(&["sign-out", "op", "--browser"]);
+        assert!(said.stderr.contains("has not said how to sign out in the browser"), "{said:?}");
+        said.ok();
+    }
+    let endpoint = format!("{}/end", provider.issuer);
+    provider.tell(|told| told.metadata = json!({ "end_session_endpoint": endpoint }));
+    sign_in_again(&session, &provider);
+    let said = session.larder(&["sign-out", "op", "--here-only"]);
+    assert!(!said.stderr.contains(OFFER), "{said:?}");
+    said.ok();
+    assert_eq!(session.larder(&["sign-out", "op", "--here-only", "--browser"]).code, 2);
+    assert!(!opened.exists());
+}
+
+#[test]
+fn a_certified_provider_takes_the_address_to_its_sign_out_page() {
+    let session = Session::new();
+    let provider = OidcProvider::start(&session);
+    provider.add(&session, "op", "desktop", &[]);
+    let url = session.larder(&["sign-in", "op", "--no-browser"]).ok();
+    session.larder_reads(&["callback"], &provider.browse(&url, "ada")).ok();
+    let said = session.larder(&["sign-out", "op"]).stderr;
+    let url = said.lines().find_map(|line| line.split_once(OFFER)).expect("the offer").1;
+    assert_eq!(query(url)["client_id"], "desktop");
+    assert_eq!(query(url)["logout_hint"], "ada@example.com");
+    let page = session.ran("curl", &["--silent", "--fail", "--noproxy", "*", url]);
+    assert!(page.contains("<form") && page.contains("logout"), "{page}");
 }

@@ -154,7 +154,7 @@ pub struct Agent {
     secrets: HashMap<AttemptId, Secrets>,
     askers: HashMap<u64, Asker>,
     awaiting: HashMap<AttemptId, Vec<Reply>>,
-    signing_out: HashMap<AccountId, (String, Vec<Reply>)>,
+    signing_out: HashMap<AccountId, asking::SigningOut>,
     finished: HashMap<AttemptId, AccountId>,
     hooks: hooks::Runner,
     settings: Settings,

@@ -47,6 +47,8 @@ pub struct Secrets {
     pub authenticated_since: Option<WallTime>,
     /// Where the code goes. Bound at the start: a redirect cannot change it.
     pub endpoints: Endpoints,
+    /// Where its person can sign out in the browser (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<String>,
     /// The redirect must name this issuer (RFC 9207), if it names one.
     pub issuer: Option<String>,
     /// It must name it.
@@ -166,6 +168,7 @@ pub fn begin(
             userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
             jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
         },
+        end_session_endpoint: server.end_session_endpoint.as_ref().map(Url::to_string),
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,
         dpop: purpose.dpop,

@@ -84,6 +84,9 @@ pub enum Command {
         /// Do not tell the provider: at some, that would end this app's sessions on your other machines too
         #[arg(long)]
         here_only: bool,
+        /// Sign out in the browser too, where the provider says how; without this, its address is printed alone
+        #[arg(long, conflicts_with = "here_only")]
+        browser: bool,
     },
     /// What can be signed in to
     Providers {

@@ -394,6 +394,10 @@ pub enum Answer {
         account: String,
         /// What came of it.
         revocation: Revocation,
+        /// Where its person can sign out in the browser too (OpenID Connect RP-Initiated Logout 1.0), where the provider
+        /// offers that. It holds no token; nobody opens it unless its person wants that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        browser_sign_out: Option<String>,
     },
     /// Providers.
     Providers {

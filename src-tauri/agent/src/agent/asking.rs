@@ -14,6 +14,15 @@ use larder_core::protocol::ProofFor;
 use larder_core::view::{Check, CheckView};
 use secrecy::ExposeSecret;
 use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A sign-out that somebody waits for.
+pub(super) struct SigningOut {
+    label: String,
+    /// Where its person can sign out in the browser too: read while the row is there, and there when the answer is.
+    browser: oneshot::Receiver<Option<String>>,
+    replies: Vec<Reply>,
+}
 
 impl Agent {
     pub(super) async fn requested(&mut self, peer: Peer, request: Request, reply: Reply) {
@@ -334,8 +343,13 @@ impl Agent {
                 return;
             }
         };
+        // Who says "here only" wants nothing there.
+        let browser = if revoke && !undoable { self.browser_sign_out(&id) } else { oneshot::channel().1 };
         if gone && !forget {
-            let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation: Revocation::NotTried }));
+            tokio::spawn(async move {
+                let (revocation, browser_sign_out) = (Revocation::NotTried, browser.await.ok().flatten());
+                let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation, browser_sign_out }));
+            });
             return;
         }
         let revoke = revoke && !gone;
@@ -346,8 +360,9 @@ impl Agent {
             return;
         }
         // First whether it is signed out here; then what came of telling the provider.
-        let (done, signed_out) = tokio::sync::oneshot::channel();
-        self.signing_out.entry(id.clone()).or_insert_with(|| (label, Vec::new())).1.push(reply);
+        let (done, signed_out) = oneshot::channel();
+        let waiting = self.signing_out.entry(id.clone());
+        waiting.or_insert_with(|| SigningOut { label, browser, replies: Vec::new() }).replies.push(reply);
         self.happen(HouseEvent::Account { account: id.clone(), event }).await;
         self.ask(peer, id.clone(), Want::SignOut, None, done).await;
         let outbox = self.outbox.clone();
@@ -366,6 +381,17 @@ impl Agent {
         });
     }
 
+    /// Reads, off the loop, where an account's person can sign out in the browser too.
+    fn browser_sign_out(&self, account: &AccountId) -> oneshot::Receiver<Option<String>> {
+        let (found, url) = oneshot::channel();
+        let (hands, account) = (Arc::clone(&self.hands), account.clone());
+        tokio::spawn(async move {
+            // It is an offer: nothing depends on it.
+            let _ = found.send(grants::browser_sign_out(&hands.database, account).await.unwrap_or_default());
+        });
+        url
+    }
+
     pub(super) fn revocation_ended(&mut self, account: &AccountId, result: &Result<(), Option<Problem>>) {
         let revocation = match result {
             Ok(()) => Revocation::Done,
@@ -377,14 +403,17 @@ impl Agent {
     }
 
     pub(super) fn answer_signed_out(&mut self, account: &AccountId, revocation: Revocation) {
-        let Some((label, replies)) = self.signing_out.remove(account) else { return };
+        let Some(SigningOut { label, mut browser, replies }) = self.signing_out.remove(account) else { return };
+        // The sign-out has been to the disk several times since it was asked for. Where it is not there, nothing is offered.
+        let browser_sign_out = browser.try_recv().ok().flatten();
         for reply in replies {
-            let _ = reply.send(Ok(Answer::SignedOut { account: label.clone(), revocation }));
+            let (account, browser_sign_out) = (label.clone(), browser_sign_out.clone());
+            let _ = reply.send(Ok(Answer::SignedOut { account, revocation, browser_sign_out }));
         }
     }
 
     pub(super) fn sign_out_failed(&mut self, account: &AccountId, problem: &Problem) {
-        let Some((_, replies)) = self.signing_out.remove(account) else { return };
+        let Some(SigningOut { replies, .. }) = self.signing_out.remove(account) else { return };
         for reply in replies {
             let _ = reply.send(Err(problem.clone()));
         }

@@ -321,6 +321,7 @@ impl Agent {
             grant: person.grant.clone(),
             tokens,
             endpoints: secrets.endpoints.clone(),
+            end_session_endpoint: secrets.end_session_endpoint.clone(),
         };
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
