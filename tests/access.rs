@@ -2,9 +2,11 @@
 
 use crate::support::oidc_provider::OidcProvider;
 use crate::support::openid_provider::{OpenIdProvider, now};
-use crate::support::{Provider, Session};
+use crate::support::session::first_line;
+use crate::support::{Provider, Session, program};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::process::Stdio;
 use url::Url;
 
 const GRANTED: [&str; 4] = ["openid", "profile", "email", "offline_access"];
@@ -135,6 +137,21 @@ fn op() -> (Session, OpenIdProvider) {
     let url = session.larder(&["sign-in", "op", "--no-browser"]).ok();
     session.larder_reads(&["callback"], &provider.authorize(&url)).ok();
     (session, provider)
+}
+
+#[test]
+fn what_was_not_granted_of_what_was_asked_is_told() {
+    let (session, provider) = op();
+    provider.tell(|told| told.response = json!({ "scope": "openid profile email offline_access notes.read" }));
+    let mut command = session.command(program("larder"));
+    command.args(["sign-in", "--account", "op", "--add-scope", "notes.read", "notes.write", "--no-browser", "--wait"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("larder");
+    let url = first_line(child.stdout.take().expect("piped"));
+    session.larder_reads(&["callback"], &provider.authorize(&url)).ok();
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success() && said.contains("notes.write was not granted."), "{said}");
+    assert!(!said.contains("notes.read was not"), "{said}");
 }
 
 const STEP_UP: [&str; 10] = [
