@@ -205,6 +205,24 @@ fn a_login_that_is_too_old_or_of_no_time_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_max_age_that_is_written_down_is_checked_too() {
+    let (session, provider) = (Session::new(), OpenIdProvider::start());
+    let definition = format!(
+        "issuer = \"{}\"\nclient_id = \"c\"\nscopes = [\"openid\"]\nauthorization_params = {{ max_age = \"60\" }}\n",
+        provider.issuer
+    );
+    session.larder_reads(&["providers", "add", "strict", "--from", "-"], &definition).ok();
+    let sign_in = |auth_time: u64| {
+        let url = session.larder(&["sign-in", "strict", "--no-browser"]).ok();
+        assert_eq!(query(&url)["max_age"], "60");
+        provider.tell(|told| told.claims = json!({ "aud": "c", "auth_time": auth_time }));
+        session.larder_reads(&["callback"], &provider.authorize(&url))
+    };
+    assert!(sign_in(now() - 300).fails(1).contains("longer ago than max_age allows"));
+    assert_eq!(sign_in(now()).ok(), "strict");
+}
+
+#[test]
 fn without_max_age_nobody_asks_when_and_without_an_id_token_max_age_cannot_be_asked() {
     let (session, provider) = op();
     let url = session.larder(&["sign-in", "--account", "op", "--prompt", "login", "--no-browser"]).ok();

@@ -96,17 +96,28 @@ pub fn can_be_asked(
         let detail = "a sign-in by device code cannot ask for acr_values, max_age or a prompt; leave out --device";
         return Err(Problem::BadRequest { detail: detail.to_owned() });
     }
-    let openid = provider.scopes.iter().any(|scope| scope.as_str() == "openid");
     let lacks = |field: &str| {
         let detail = "without an ID token nothing says when somebody authenticated, so max_age cannot be checked";
         let (provider, field, detail) = (name.to_owned(), field.to_owned(), detail.to_owned());
         Err(Problem::BadProvider { provider, field, detail })
     };
     match authentication.max_age {
-        Some(_) if !openid => lacks("scopes"),
+        Some(_) if !openid(provider) => lacks("scopes"),
         Some(_) if server.jwks_uri.is_none() => lacks("jwks_uri"),
         _ => Ok(()),
     }
+}
+
+fn openid(provider: &Provider) -> bool {
+    provider.scopes.iter().any(|scope| scope.as_str() == "openid")
+}
+
+/// The `max_age` that is sent, whether asked for now or written down, where the answer can be checked. A device authorization
+/// sends none.
+pub fn max_age(provider: &Provider, server: &Server, device: bool) -> Option<u64> {
+    let sent = provider.authorization_params.get("max_age").filter(|_| openid(provider) && !device)?;
+    server.jwks_uri.as_ref()?;
+    sent.parse().ok()
 }
 
 /// When somebody must have authenticated at the earliest who signs in now. It counts from the request: how long its person

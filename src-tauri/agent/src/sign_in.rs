@@ -70,8 +70,6 @@ pub struct Purpose {
     pub choose: bool,
     /// A new key, where the provider's tokens are to be bound to one.
     pub dpop: Option<DpopKey>,
-    /// How long ago its person may have authenticated, in seconds.
-    pub max_age: Option<u64>,
 }
 
 /// The redirect of this kind, or the provider's first.
@@ -109,6 +107,7 @@ pub fn begin(
         parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
     }
     let device = redirect.kind == RedirectKind::Device;
+    let max_age = crate::access::max_age(provider, server, device);
     let mut url = server.authorization_endpoint.clone();
     if !device {
         let mut query = url.query_pairs_mut();
@@ -158,7 +157,7 @@ pub fn begin(
         polling: None,
         granted: None,
         scopes: provider.scopes.clone(),
-        authenticated_since: crate::access::since(clock.now().wall, purpose.max_age),
+        authenticated_since: crate::access::since(clock.now().wall, max_age),
         endpoints: Endpoints {
             issuer: server.issuer.clone(),
             client_id: provider.client_id.clone(),

@@ -97,7 +97,7 @@ impl Agent {
                     .iter()
                     .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
             let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
-            Ok((definition, sign_in::Purpose { account, label, choose, dpop, max_age: authentication.max_age }))
+            Ok((definition, sign_in::Purpose { account, label, choose, dpop }))
         })();
         let (definition, purpose) = match prepared {
             Ok(prepared) => prepared,
