@@ -4,6 +4,7 @@
 
 mod support;
 
+mod access;
 mod any_url;
 mod architecture;
 mod browser;

@@ -172,7 +172,7 @@ pub struct Agent {
     secrets: HashMap<AttemptId, Secrets>,
     askers: HashMap<u64, Asker>,
     awaiting: HashMap<AttemptId, Vec<Reply>>,
-    signing_out: HashMap<AccountId, (String, Vec<Reply>)>,
+    signing_out: HashMap<AccountId, asking::SigningOut>,
     finished: HashMap<AttemptId, AccountId>,
     /// Accounts that are being forgotten, with the client that may go with them.
     forgetting: HashMap<AccountId, adopting::Forgetting>,

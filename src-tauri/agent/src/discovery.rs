@@ -32,6 +32,8 @@ pub struct Metadata {
     /// Client ID Metadata Documents: the client's id may be the address of its own description.
     #[serde(default)]
     pub client_id_metadata_document_supported: bool,
+    /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
+    pub end_session_endpoint: Option<String>,
     /// RFC 7517.
     pub jwks_uri: Option<String>,
     /// RFC 7636.
@@ -66,6 +68,8 @@ pub struct Server {
     pub pushed_authorization_request_endpoint: Option<Url>,
     /// RFC 9126 section 5: nothing but a pushed request is taken.
     pub pushed_required: bool,
+    /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
+    pub end_session_endpoint: Option<Url>,
     /// RFC 7517; where it is known, ID tokens are checked.
     pub jwks_uri: Option<Url>,
     /// RFC 9207: the redirect must name the issuer.
@@ -139,6 +143,9 @@ pub fn server(name: &str, provider: &Provider, found: Option<&Metadata>) -> Resu
             found,
         )?,
         pushed_required: found.is_some_and(|found| found.require_pushed_authorization_requests),
+        // One that cannot be opened is no reason not to sign in.
+        end_session_endpoint: pick("end_session_endpoint", &None, |m| &m.end_session_endpoint, found)
+            .unwrap_or_default(),
         jwks_uri: pick("jwks_uri", &None, |m| &m.jwks_uri, found)?,
         iss_required: found.is_some_and(|found| found.authorization_response_iss_parameter_supported),
         discovered: found.is_some(),

@@ -76,6 +76,8 @@ pub struct SignIn {
     pub tokens: Tokens,
     /// Where they come from.
     pub endpoints: Endpoints,
+    /// Where its person can sign out in the browser (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<String>,
 }
 
 /// This start of the machine; what the boot clock said in another one means nothing.
@@ -331,6 +333,23 @@ pub async fn signed_in_at(database: &Database, account: AccountId) -> Result<Opt
         .await
 }
 
+/// Where the account's person can sign out in the browser too, if the provider said so when they signed in.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn browser_sign_out(database: &Database, account: AccountId) -> Result<Option<String>, Problem> {
+    database
+        .run(move |connection| {
+            let query = "SELECT end_session_endpoint, client_id, email FROM account WHERE id = ?1";
+            let row = connection.query_row(query, [account.as_str()], |row| {
+                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+            });
+            let Some((Some(endpoint), client_id, email)) = row.optional()? else { return Ok(None) };
+            Ok(crate::access::browser_sign_out(&endpoint, &client_id, email.as_deref()))
+        })
+        .await
+}
+
 /// Writes down that this refresh token is about to be sent. Returns how many runs of the agent began to send it.
 ///
 /// # Errors
@@ -476,7 +495,9 @@ pub async fn save_refresh(
 pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) -> Result<Generation, Problem> {
     database
         .transact(move |transaction| {
-            let SignIn { account, label, provider, openid, subject, name, email, grant, tokens, endpoints } = sign_in;
+            let SignIn { account, label, provider, openid, subject, name, email, grant, tokens, endpoints, .. } =
+                sign_in;
+            let end_session_endpoint = sign_in.end_session_endpoint;
             let before: Option<u64> = transaction
                 .query_row("SELECT generation FROM account WHERE id = ?1", [account.as_str()], |row| row.get(0))
                 .optional()?;
@@ -484,9 +505,10 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
             transaction.execute(
                 "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
                    token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri, resource,
-                   grant_type, generation, label, position, name, email, session, signed_in_at)
+                   end_session_endpoint, grant_type, generation, label, position, name, email, session, signed_in_at)
                  VALUES (:id, :provider, :subject, :type, :issuer, :client_id, :auth_method, :token_endpoint,
-                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :grant_type, :generation, :label,
+                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :end_session_endpoint, :grant_type,
+                   :generation, :label,
                    (SELECT coalesce(max(position), 0) + 1 FROM account), :name, :email, 'signed-in', :now)
                  ON CONFLICT (id) DO UPDATE SET type = excluded.type, issuer = excluded.issuer,
                    client_id = excluded.client_id, token_endpoint_auth_method = excluded.token_endpoint_auth_method,
@@ -494,6 +516,7 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                    userinfo_endpoint = excluded.userinfo_endpoint, jwks_uri = excluded.jwks_uri,
                    resource = excluded.resource,
                    grant_type = excluded.grant_type,
+                   end_session_endpoint = excluded.end_session_endpoint,
                    name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0,
                    signed_in_at = excluded.signed_in_at",
                 named_params! {
@@ -513,6 +536,7 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                         GrantType::AuthorizationCode => "authorization_code",
                         GrantType::ClientCredentials => CLIENT_CREDENTIALS,
                     },
+                    ":end_session_endpoint": end_session_endpoint,
                     ":generation": generation.0,
                     ":label": label,
                     ":name": name,

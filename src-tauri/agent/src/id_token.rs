@@ -79,6 +79,8 @@ pub enum To<'a> {
     SignIn {
         /// The nonce that was sent (OpenID Connect Core 3.1.2.1). A device authorization sends none (RFC 8628).
         nonce: Option<&'a str>,
+        /// When its person must have authenticated at the earliest, where that was asked for (`max_age`).
+        since: Option<WallTime>,
     },
     /// A refresh of a session of this person (OpenID Connect Core 12.2).
     Refresh {
@@ -167,6 +169,7 @@ pub fn check(text: &str, keys: &CoreJsonWebKeySet, expected: Expected<'_>) -> Re
             Ok((_, false)) => return Err(unfit("it belongs to another access token")),
             Ok((verified, true)) => {
                 issued(verified, expected)?;
+                authenticated(&claims, expected)?;
                 return Ok(claims);
             }
             Err(error) => {
@@ -244,6 +247,22 @@ fn issued(claims: &CoreIdTokenClaims, expected: Expected<'_>) -> Result<(), Reje
     Ok(())
 }
 
+/// Step 13: where `max_age` was sent, `auth_time` must be there (Core 2), and not be older than was asked.
+fn authenticated(claims: &Claims, expected: Expected<'_>) -> Result<(), Rejected> {
+    let To::SignIn { since: Some(since), .. } = expected.to else { return Ok(()) };
+    // Whole seconds, unless a provider writes parts of them as well.
+    let seconds = claims.get("auth_time").and_then(|at| at.as_i64().or_else(|| at.as_f64().map(|at| at as i64)));
+    let at = seconds.map(|seconds| seconds.saturating_mul(1000));
+    let at = at.ok_or(unfit("it does not say when its person authenticated, and max_age asks for that"))?;
+    if at < since.0.saturating_sub(millis(SKEW)) {
+        return Err(unfit("its person authenticated longer ago than max_age allows"));
+    }
+    if at > expected.now.0.saturating_add(millis(SKEW)) {
+        return Err(unfit("its person is said to have authenticated in the future"));
+    }
+    Ok(())
+}
+
 /// OpenID Connect Core 3.1.3.8: whether the access token is the one that the token came with, if it says so.
 fn at_hash(
     token: &CoreIdToken,
@@ -262,12 +281,12 @@ fn at_hash(
 impl To<'_> {
     fn nonce(&self, given: Option<&Nonce>) -> Result<(), String> {
         match *self {
-            Self::SignIn { nonce: Some(nonce) } => (&Nonce::new(nonce.to_owned())).verify(given),
+            Self::SignIn { nonce: Some(nonce), .. } => (&Nonce::new(nonce.to_owned())).verify(given),
             // OpenID Connect Core 12.2: there should be none; where there is, it is the one of the sign-in.
             Self::Refresh { nonce: Some(nonce), .. } if given.is_some() => {
                 (&Nonce::new(nonce.to_owned())).verify(given)
             }
-            Self::SignIn { nonce: None } | Self::Refresh { .. } => Ok(()),
+            Self::SignIn { nonce: None, .. } | Self::Refresh { .. } => Ok(()),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::providers::{self, Userinfo, UserinfoMethod};
 use crate::token_endpoint::plain;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
+use larder_core::time::WallTime;
 use openidconnect::core::CoreJsonWebKeySet;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -69,17 +70,25 @@ pub enum Renewed {
 
 impl Finder<'_> {
     /// Finds out who signed in. Where the provider is an OpenID provider and was asked as one, an ID token must be there
-    /// (OpenID Connect Core 3.1.3.3) and pass every check.
+    /// (OpenID Connect Core 3.1.3.3) and pass every check; where they must have authenticated `since` some time, there too.
     ///
     /// # Errors
     /// [`Problem::IdTokenRejected`]; [`Problem::UserinfoRejected`]; what userinfo failed with, where that is the only source.
-    pub async fn find(&self, tokens: &Tokens, nonce: Option<&str>, openid: bool) -> Result<Who, Problem> {
+    pub async fn find(
+        &self,
+        tokens: &Tokens,
+        nonce: Option<&str>,
+        since: Option<WallTime>,
+        openid: bool,
+    ) -> Result<Who, Problem> {
         let by_token = match (&tokens.id_token, &self.endpoints.jwks_uri) {
             (Some(text), Some(jwks_uri)) => {
-                Some(by_token(&self.id_token(text.expose_secret(), jwks_uri, tokens, nonce).await?))
+                let to = To::SignIn { nonce, since };
+                Some(by_token(&self.id_token(text.expose_secret(), jwks_uri, tokens, to).await?))
             }
             // For device authorizations (RFC 8628) no standard says so, and some servers send none.
             (None, Some(_)) if openid && nonce.is_some() => return Err(self.rejected("it is missing")),
+            _ if since.is_some() => return Err(self.rejected("it is missing")),
             _ => None,
         };
         let complete = by_token.as_ref().is_some_and(|who| who.name.is_some() && who.email.is_some());
@@ -145,14 +154,8 @@ impl Finder<'_> {
 
     /// The claims of a sign-in's ID token. Its issuer's keys are asked for once at most: where none are kept, or where the
     /// token names one that is not among them (OpenID Connect Core 10.1.1).
-    async fn id_token(
-        &self,
-        text: &str,
-        jwks_uri: &str,
-        tokens: &Tokens,
-        nonce: Option<&str>,
-    ) -> Result<Claims, Problem> {
-        let check = |keys: &CoreJsonWebKeySet| id_token::check(text, keys, self.expected(tokens, To::SignIn { nonce }));
+    async fn id_token(&self, text: &str, jwks_uri: &str, tokens: &Tokens, to: To<'_>) -> Result<Claims, Problem> {
+        let check = |keys: &CoreJsonWebKeySet| id_token::check(text, keys, self.expected(tokens, to));
         if let Some(kept) = self.jwks.kept(self.clock, jwks_uri) {
             match check(&kept) {
                 Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. }) => {}

@@ -1,5 +1,6 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
+pub mod access;
 pub mod adopt;
 pub mod agent;
 pub mod alarm;

@@ -15,6 +15,7 @@ use larder_core::names::{AccountId, AttemptId, Digest, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::protocol::MOST_CALLBACK;
 use larder_core::scheme::{REDIRECT_URI, is_ours};
+use larder_core::time::WallTime;
 use larder_core::view::RedirectKind;
 use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier};
 use secrecy::{ExposeSecret, SecretString};
@@ -44,8 +45,12 @@ pub struct Secrets {
     pub scopes: Vec<Scope>,
     /// How userinfo is asked for and read.
     pub userinfo: Userinfo,
+    /// Its person must have authenticated since then (`max_age` of OpenID Connect Core 3.1.2.1).
+    pub authenticated_since: Option<WallTime>,
     /// Where the code goes. Bound at the start: a redirect cannot change it.
     pub endpoints: Endpoints,
+    /// Where its person can sign out in the browser (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<String>,
     /// The redirect must name this issuer (RFC 9207), if it names one.
     pub issuer: Option<String>,
     /// It must name it.
@@ -113,8 +118,10 @@ pub fn begin(
         parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
     }
     let machine = redirect.kind == RedirectKind::ClientCredentials;
+    let no_request = matches!(redirect.kind, RedirectKind::Device | RedirectKind::ClientCredentials);
+    let max_age = crate::access::max_age(provider, server, no_request);
     let mut url = if machine { server.token_endpoint.clone() } else { server.authorization_endpoint.clone() };
-    if !matches!(redirect.kind, RedirectKind::Device | RedirectKind::ClientCredentials) {
+    if !no_request {
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")
@@ -167,6 +174,7 @@ pub fn begin(
         granted: None,
         scopes: provider.scopes.clone(),
         userinfo: provider.userinfo.clone(),
+        authenticated_since: crate::access::since(clock.now().wall, max_age),
         endpoints: Endpoints {
             issuer: server.issuer.clone(),
             client_id: provider.client_id.clone(),
@@ -178,6 +186,7 @@ pub fn begin(
             resource: provider.resource.clone(),
             grant_type: attempt.grant_type(),
         },
+        end_session_endpoint: server.end_session_endpoint.as_ref().map(Url::to_string),
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,
         dpop: purpose.dpop,

@@ -6,7 +6,7 @@ use crate::scheme::{self, Handler};
 use larder_client::unexpected;
 use larder_core::names::{AccountId, AttemptId, ProviderName};
 use larder_core::problem::Problem;
-use larder_core::protocol::{Answer, MOST_CALLBACK, OnWire, Request};
+use larder_core::protocol::{Answer, Authentication, MOST_CALLBACK, OnWire, Request};
 use larder_core::view::{EventView, RedirectKind};
 use url::Url;
 
@@ -34,7 +34,14 @@ pub fn sign_in(
 ) -> Result<AttemptId, Problem> {
     link.notice(None);
     // Discovery may have to ask the provider: this waits on a connection of its own.
-    let answer = link.ask_long(Request::SignIn { provider, label: None, account, redirect })?;
+    let answer = link.ask_long(Request::SignIn {
+        provider,
+        label: None,
+        account,
+        redirect,
+        scopes: Vec::new(),
+        authentication: Authentication::default(),
+    })?;
     let Answer::SignIn { attempt, authorization_url, redirect, .. } = answer else {
         return Err(unexpected("sign-in"));
     };

@@ -3,7 +3,7 @@
 use crate::Context;
 use crate::args::{Format, Which};
 use crate::print::{self, Failure, cell};
-use crate::{table, words};
+use crate::{browser, table, words};
 use larder_client::{Answer, Client, Problem, ProofFor, Request, Token, unexpected};
 use larder_core::protocol::OnWire;
 use larder_core::view::{AccountState, AccountView, HouseView};
@@ -130,7 +130,7 @@ pub fn refresh(context: &Context, which: Which) -> Result<(), Failure> {
     if context.print.json { print::json(account) } else { Ok(()) }
 }
 
-pub fn sign_out(context: &Context, which: Which, forget: bool, here_only: bool) -> Result<(), Failure> {
+pub fn sign_out(context: &Context, which: Which, forget: bool, here_only: bool, open: bool) -> Result<(), Failure> {
     let mut client = context.connect()?;
     let accounts = match which.account {
         Some(account) => vec![account],
@@ -144,10 +144,15 @@ pub fn sign_out(context: &Context, which: Which, forget: bool, here_only: bool) 
     for account in accounts {
         let done = client.ask(Request::SignOut { account, undoable: false, forget, here_only });
         match done {
-            Ok(Answer::SignedOut { account, revocation }) => {
+            Ok(Answer::SignedOut { account, revocation, browser_sign_out }) => {
                 context.print.note(&words::signed_out(&cell(&account), revocation));
+                in_browser(context, browser_sign_out.as_deref(), open);
                 if context.print.json {
-                    print::json(&serde_json::json!({ "account": account, "revocation": revocation }))?;
+                    print::json(&serde_json::json!({
+                        "account": account,
+                        "revocation": revocation,
+                        "browser_sign_out": browser_sign_out,
+                    }))?;
                 }
             }
             Ok(_) => return Err(unexpected("sign-out").into()),
@@ -157,6 +162,19 @@ pub fn sign_out(context: &Context, which: Which, forget: bool, here_only: bool) 
         }
     }
     first.map_or(Ok(()), |problem| Err(problem.into()))
+}
+
+/// The browser has a session of its own at the provider, that others may use: it is ended only where its person says so.
+fn in_browser(context: &Context, url: Option<&str>, open: bool) {
+    let said = match (url, open) {
+        (None, false) => return,
+        (None, true) => "The provider has not said how to sign out in the browser; its own pages can do it.".to_owned(),
+        (Some(url), true) if browser::open(url).is_ok() => {
+            format!("Your browser opens to sign out there too; if it does not, open this address:\n{}", cell(url))
+        }
+        (Some(url), _) => format!("To sign out in the browser too, open {}", cell(url)),
+    };
+    context.print.note(&said);
 }
 
 #[cfg(test)]

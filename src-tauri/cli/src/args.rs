@@ -84,6 +84,9 @@ pub enum Command {
         /// Do not tell the provider: at some, that would end this app's sessions on your other machines too
         #[arg(long)]
         here_only: bool,
+        /// Sign out in the browser too, where the provider says how; without this, its address is printed alone
+        #[arg(long, conflicts_with = "here_only")]
+        browser: bool,
     },
     /// What can be signed in to
     Providers {
@@ -135,6 +138,18 @@ pub struct SignIn {
     /// Sign this account in again
     #[arg(long, value_name = "ACCOUNT")]
     pub account: Option<String>,
+    /// Ask for more access than the account has; until you have agreed it stays as it is
+    #[arg(long, value_name = "SCOPE", num_args = 1.., requires = "account")]
+    pub add_scope: Vec<String>,
+    /// How you are to authenticate, the best first: names that the provider gives its ways
+    #[arg(long, value_name = "NAMES", conflicts_with = "device")]
+    pub acr_values: Option<String>,
+    /// How long ago you may have authenticated, as 90, 90s, 5m or 1h; 0 is now
+    #[arg(long, value_name = "DURATION", value_parser = duration::seconds, conflicts_with = "device")]
+    pub max_age: Option<u64>,
+    /// What the provider shows: login, consent, select_account, or none at all
+    #[arg(long, value_name = "PROMPT", conflicts_with = "device")]
+    pub prompt: Option<String>,
     /// How the browser's answer comes back, instead of the provider's own order
     #[arg(long, value_enum)]
     pub redirect: Option<Redirect>,

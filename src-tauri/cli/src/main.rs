@@ -69,7 +69,9 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
             accounts::token(context, &account, min_validity, format, accounts::proof(dpop, dpop_nonce))?;
         }
         Command::Refresh(which) => accounts::refresh(context, which)?,
-        Command::SignOut { which, forget, here_only } => accounts::sign_out(context, which, forget, here_only)?,
+        Command::SignOut { which, forget, here_only, browser } => {
+            accounts::sign_out(context, which, forget, here_only, browser)?;
+        }
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,

@@ -4,8 +4,8 @@ use crate::args::SignIn;
 use crate::print::{Failure, cell};
 use crate::{Context, accounts, browser, words};
 use larder_client::{Answer, Client, OnWire, Problem, Request, unexpected};
-use larder_core::names::{AccountId, AttemptId, ProviderName};
-use larder_core::protocol::MOST_CALLBACK;
+use larder_core::names::{AccountId, AttemptId, ProviderName, Scope};
+use larder_core::protocol::{Authentication, MOST_CALLBACK};
 use larder_core::view::{DeviceCode, RedirectKind};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -20,13 +20,17 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
         (_, true) => Some(RedirectKind::ClientCredentials),
         _ => args.redirect.map(Into::into),
     };
-    let request = Request::SignIn { provider, label: args.label, account, redirect };
+    let scopes: Vec<Scope> = args.add_scope.into_iter().map(Scope).collect();
+    let (acr_values, max_age, prompt) = (args.acr_values, args.max_age, args.prompt);
+    let authentication = Authentication { acr_values, max_age, prompt };
+    let asked = scopes.clone();
+    let request = Request::SignIn { provider, label: args.label, account, redirect, scopes, authentication };
     let Answer::SignIn { attempt, authorization_url, redirect, until, device } = client.ask(request)? else {
         return Err(unexpected("sign-in").into());
     };
     if redirect == RedirectKind::ClientCredentials {
         // Nobody has to do anything.
-        return ended(context, &mut client, attempt);
+        return ended(context, &mut client, attempt, &asked);
     }
     let shown = cell(&authorization_url);
     if args.no_browser {
@@ -59,13 +63,20 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     if args.no_browser && !args.wait {
         return Ok(());
     }
-    ended(context, &mut client, attempt)
+    ended(context, &mut client, attempt, &asked)
 }
 
-/// Waits for the end of a sign-in, and prints the account's label.
-fn ended(context: &Context, client: &mut Client, attempt: AttemptId) -> Result<(), Failure> {
+/// Waits for the end of a sign-in, and prints the account's label. What was asked for in addition may not be granted.
+fn ended(context: &Context, client: &mut Client, attempt: AttemptId, asked: &[Scope]) -> Result<(), Failure> {
     match client.ask(Request::AwaitSignIn { attempt })? {
-        Answer::Account(account) => context.print.answer(&*account, |account| cell(&account.label).into_owned()),
+        Answer::Account(account) => {
+            // A person may agree to a part of it, and a provider may leave out what it does not know.
+            let missing: Vec<_> = asked.iter().filter(|scope| !account.scopes.contains(scope)).collect();
+            for scope in missing {
+                context.print.note(&format!("{} was not granted.", cell(scope.as_str())));
+            }
+            context.print.answer(&*account, |account| cell(&account.label).into_owned())
+        }
         _ => Err(unexpected("await-sign-in").into()),
     }
 }

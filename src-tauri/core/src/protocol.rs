@@ -80,6 +80,28 @@ pub struct ProofFor {
     pub nonce: Option<String>,
 }
 
+/// How a person is to authenticate at a sign-in (OpenID Connect Core 3.1.2.1, RFC 9470 section 4); what is left out is the
+/// provider's to choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authentication {
+    /// `acr_values`: authentication contexts, the best first, separated by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr_values: Option<String>,
+    /// `max_age`: how long ago they may have authenticated, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+    /// `prompt`, instead of what is written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+impl Authentication {
+    /// Whether all of it is the provider's to choose.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A line from a client.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ask {
@@ -119,6 +141,12 @@ pub enum Request {
         account: Option<AccountId>,
         /// Instead of the provider's own order.
         redirect: Option<RedirectKind>,
+        /// More scopes than are written down and granted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        scopes: Vec<Scope>,
+        /// How its person is to authenticate.
+        #[serde(default, skip_serializing_if = "Authentication::is_empty")]
+        authentication: Authentication,
     },
     /// Answered when the sign-in has ended.
     AwaitSignIn {
@@ -378,6 +406,10 @@ pub enum Answer {
         account: String,
         /// What came of it.
         revocation: Revocation,
+        /// Where its person can sign out in the browser too (OpenID Connect RP-Initiated Logout 1.0), where the provider
+        /// offers that. It holds no token; nobody opens it unless its person wants that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        browser_sign_out: Option<String>,
     },
     /// Providers.
     Providers {

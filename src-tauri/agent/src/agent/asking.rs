@@ -1,5 +1,6 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
+use super::signing_in::More;
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
@@ -13,6 +14,15 @@ use larder_core::protocol::ProofFor;
 use larder_core::view::{Check, CheckView};
 use secrecy::ExposeSecret;
 use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A sign-out that somebody waits for.
+pub(super) struct SigningOut {
+    label: String,
+    /// Where its person can sign out in the browser too: read while the row is there, and there when the answer is.
+    browser: oneshot::Receiver<Option<String>>,
+    replies: Vec<Reply>,
+}
 
 impl Agent {
     pub(super) async fn requested(&mut self, peer: Peer, request: Request, reply: Reply) {
@@ -40,9 +50,10 @@ impl Agent {
                 let _ = reply.send(Ok(Answer::View(Box::new(view))));
             }
             Request::AttachWindow { activation_token } => self.attach_window(&peer, activation_token, reply),
-            Request::SignIn { provider, label, account, redirect } => {
+            Request::SignIn { provider, label, account, redirect, scopes, authentication } => {
                 self.look_at_configuration().await;
-                self.begin_sign_in(provider, label, account, redirect, reply);
+                let more = More { scopes, authentication };
+                self.begin_sign_in(provider, label, account, redirect, more, reply);
             }
             Request::AwaitSignIn { attempt } => {
                 let waits = self.house.attempts.iter().any(|known| known.id == attempt);
@@ -335,8 +346,13 @@ impl Agent {
                 return;
             }
         };
+        // Who says "here only" wants nothing there.
+        let browser = if revoke && !undoable { self.browser_sign_out(&id) } else { oneshot::channel().1 };
         if gone && !forget {
-            let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation: Revocation::NotTried }));
+            tokio::spawn(async move {
+                let (revocation, browser_sign_out) = (Revocation::NotTried, browser.await.ok().flatten());
+                let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation, browser_sign_out }));
+            });
             return;
         }
         if forget && revoke {
@@ -350,8 +366,9 @@ impl Agent {
             return;
         }
         // First whether it is signed out here; then what came of telling the provider.
-        let (done, signed_out) = tokio::sync::oneshot::channel();
-        self.signing_out.entry(id.clone()).or_insert_with(|| (label, Vec::new())).1.push(reply);
+        let (done, signed_out) = oneshot::channel();
+        let waiting = self.signing_out.entry(id.clone());
+        waiting.or_insert_with(|| SigningOut { label, browser, replies: Vec::new() }).replies.push(reply);
         self.happen(HouseEvent::Account { account: id.clone(), event }).await;
         self.ask(peer, id.clone(), Want::SignOut, None, done).await;
         let outbox = self.outbox.clone();
@@ -370,6 +387,17 @@ impl Agent {
         });
     }
 
+    /// Reads, off the loop, where an account's person can sign out in the browser too.
+    fn browser_sign_out(&self, account: &AccountId) -> oneshot::Receiver<Option<String>> {
+        let (found, url) = oneshot::channel();
+        let (hands, account) = (Arc::clone(&self.hands), account.clone());
+        tokio::spawn(async move {
+            // It is an offer: nothing depends on it.
+            let _ = found.send(grants::browser_sign_out(&hands.database, account).await.unwrap_or_default());
+        });
+        url
+    }
+
     pub(super) fn revocation_ended(&mut self, account: &AccountId, result: &Result<(), Option<Problem>>) {
         let revocation = match result {
             Ok(()) => Revocation::Done,
@@ -381,14 +409,17 @@ impl Agent {
     }
 
     pub(super) fn answer_signed_out(&mut self, account: &AccountId, revocation: Revocation) {
-        let Some((label, replies)) = self.signing_out.remove(account) else { return };
+        let Some(SigningOut { label, mut browser, replies }) = self.signing_out.remove(account) else { return };
+        // The sign-out has been to the disk several times since it was asked for. Where it is not there, nothing is offered.
+        let browser_sign_out = browser.try_recv().ok().flatten();
         for reply in replies {
-            let _ = reply.send(Ok(Answer::SignedOut { account: label.clone(), revocation }));
+            let (account, browser_sign_out) = (label.clone(), browser_sign_out.clone());
+            let _ = reply.send(Ok(Answer::SignedOut { account, revocation, browser_sign_out }));
         }
     }
 
     pub(super) fn sign_out_failed(&mut self, account: &AccountId, problem: &Problem) {
-        let Some((_, replies)) = self.signing_out.remove(account) else { return };
+        let Some(SigningOut { replies, .. }) = self.signing_out.remove(account) else { return };
         for reply in replies {
             let _ = reply.send(Err(problem.clone()));
         }

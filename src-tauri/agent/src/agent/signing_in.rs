@@ -9,14 +9,22 @@ use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::loopback::Loopback;
 use crate::providers::{AuthMethod, Provider};
 use crate::token_endpoint::Client;
-use crate::{device, pushed};
+use crate::{access, device, pushed};
 use larder_core::account::{GrantType, Session};
-use larder_core::names::AccountId;
-use larder_core::protocol::{OnWire, Push};
+use larder_core::names::{AccountId, Scope};
+use larder_core::protocol::{Authentication, OnWire, Push};
 use larder_core::view::RedirectKind;
 use std::collections::hash_map::Entry;
 use tokio::sync::mpsc;
 use url::Url;
+
+/// What a sign-in asks for beyond what is written down.
+pub(super) struct More {
+    /// More scopes.
+    pub(super) scopes: Vec<Scope>,
+    /// How its person is to authenticate.
+    pub(super) authentication: Authentication,
+}
 
 impl Agent {
     /// Discovers what the provider offers, off the loop, and comes back with [`Message::Begun`].
@@ -26,10 +34,13 @@ impl Agent {
         label: Option<String>,
         account: Option<AccountId>,
         redirect: Option<RedirectKind>,
+        more: More,
         reply: Reply,
     ) {
+        let More { scopes, authentication } = more;
         let prepared = (|| {
-            let definition = self.configuration.provider(&provider)?;
+            access::check(&scopes, &authentication)?;
+            let mut definition = self.configuration.provider(&provider)?;
             let mut redirect = redirect;
             let account = account
                 .map(|id| {
@@ -44,9 +55,13 @@ impl Agent {
                         let (account, issuer) = (known.identity.label.clone(), issuer.clone());
                         return Err(Problem::OtherIssuer { account, issuer });
                     }
+                    access::ask_for(&mut definition, &known.identity.scopes, &scopes, &authentication);
                     Ok((known.id.clone(), known.identity.email.clone()))
                 })
                 .transpose()?;
+            if account.is_none() {
+                access::ask_for(&mut definition, &[], &scopes, &authentication);
+            }
             if let Some(label) = &label
                 && self.house.accounts.iter().any(|account| account.identity.label == *label)
             {
@@ -79,12 +94,13 @@ impl Agent {
             if self.configuration.lacks_secret(&definition) {
                 return Err(Problem::SecretNeeded { provider: provider.0.clone() });
             }
-            let choose = self
-                .house
-                .accounts
-                .iter()
-                .filter(|known| known.identity.grant_type == GrantType::AuthorizationCode)
-                .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
+            let choose = authentication.prompt.is_none()
+                && self
+                    .house
+                    .accounts
+                    .iter()
+                    .filter(|known| known.identity.grant_type == GrantType::AuthorizationCode)
+                    .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
             let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
             Ok((definition, redirect, sign_in::Purpose { account, label, choose, dpop }))
         })();
@@ -103,6 +119,8 @@ impl Agent {
                     return Err(sign_in::needs_confidential_client(provider.as_str()));
                 }
                 let server = hands.discovery.discover(&hands.http(), &provider, &definition).await?;
+                let no_request = matches!(redirect.kind, RedirectKind::Device | RedirectKind::ClientCredentials);
+                access::can_be_asked(provider.as_str(), &definition, &server, no_request, &authentication)?;
                 // Last, so that nothing listens for a sign-in that cannot begin.
                 let loopback = match (redirect.kind, &redirect.uri) {
                     (RedirectKind::Loopback, Some(uri)) => Some(Loopback::open(uri, outbox.clone()).await?),
@@ -217,7 +235,7 @@ impl Agent {
         let (endpoints, nonce, redirect_uri, scopes) =
             (secrets.endpoints.clone(), secrets.nonce.clone(), secrets.redirect_uri.clone(), secrets.scopes.clone());
         let userinfo = secrets.userinfo.clone();
-        let dpop = secrets.dpop.clone();
+        let (dpop, since) = (secrets.dpop.clone(), secrets.authenticated_since);
         let provider = self
             .house
             .attempts
@@ -260,7 +278,7 @@ impl Agent {
                     };
                     let found = match known {
                         Some(who) => Ok(who),
-                        None => finder.find(&tokens, nonce, openid).await,
+                        None => finder.find(&tokens, nonce, since, openid).await,
                     };
                     match found {
                         Ok(who) => {
@@ -336,6 +354,7 @@ impl Agent {
             grant: person.grant.clone(),
             tokens,
             endpoints: secrets.endpoints.clone(),
+            end_session_endpoint: secrets.end_session_endpoint.clone(),
         };
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
