@@ -347,10 +347,16 @@ mod os {
     impl KeyStore for Store {
         fn ready(&mut self) -> Result<(), Problem> {
             // Asked anew each time: the store's own look-ups would try to unlock, and with it raise a prompt.
-            let state = SecretService::connect(EncryptionType::Plain).and_then(|service| {
-                let collection = service.get_default_collection()?;
-                collection.is_locked()
-            });
+            let ask = || {
+                let service = SecretService::connect(EncryptionType::Plain)?;
+                service.get_default_collection()?.is_locked()
+            };
+            // Once more: a service that is just replaced, or a bus under load, fails a call now and then.
+            let state = match ask() {
+                Ok(locked) => Ok(locked),
+                Err(error @ (Error::NoResult | Error::Locked)) => Err(error),
+                Err(_) => ask(),
+            };
             match state {
                 Ok(false) => Ok(()),
                 // No default collection yet: making one asks for a password, so it is as good as locked.

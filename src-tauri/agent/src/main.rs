@@ -56,6 +56,8 @@ fn report(problem: &Problem) {
     if std::io::stderr().is_terminal() {
         eprintln!("larder-agent: {}", sentence(problem));
     } else {
-        eprintln!("{}", serde_json::json!({ "problem": problem }));
+        // In one write: several agents may end at once, and lines that mix are no problem that anybody can read.
+        let line = serde_json::json!({ "problem": problem }).to_string() + "\n";
+        eprint!("{line}");
     }
 }
