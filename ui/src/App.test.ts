@@ -89,6 +89,12 @@ describe("accounts", () => {
     expect(screen.queryByRole("button", { name: "Unlock keychain" })).toBeNull();
   });
 
+  it("sends whoever keeps keys by a passphrase to the terminal", async () => {
+    await open(house({ keychain: { kind: "passphrase", state: "locked" } }));
+    expect(screen.getByText(/locked with your passphrase/)).toBeTruthy();
+    expect(screen.queryByRole("button", { name: "Unlock keychain" })).toBeNull();
+  });
+
   it("invites where there is none", async () => {
     await open(house());
     await fireEvent.click(button("Sign in…"));
