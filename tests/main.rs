@@ -10,6 +10,7 @@ mod architecture;
 mod browser;
 mod configuration;
 mod crashes;
+mod dead_tokens;
 mod desktop;
 mod device;
 mod hand_out;
