@@ -7,6 +7,8 @@ mod browser;
 mod doctor;
 mod duration;
 mod events;
+mod exec;
+mod formats;
 mod passphrase;
 mod policy;
 mod print;
@@ -65,9 +67,10 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Callback { url } => sign_in::callback(context, url)?,
         Command::Accounts => accounts::list(context)?,
         Command::Status => return status::status(context),
-        Command::Token { account, min_validity, format, dpop, dpop_nonce } => {
-            accounts::token(context, &account, min_validity, format, accounts::proof(dpop, dpop_nonce))?;
+        Command::Token { account, min_validity, format, user, dpop, dpop_nonce } => {
+            accounts::token(context, &account, min_validity, format, user, accounts::proof(dpop, dpop_nonce))?;
         }
+        Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only, browser } => {
             accounts::sign_out(context, which, forget, here_only, browser)?;
