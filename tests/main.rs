@@ -8,6 +8,7 @@ mod access;
 mod any_url;
 mod architecture;
 mod browser;
+mod certified;
 mod configuration;
 mod crashes;
 mod desktop;
