@@ -21,6 +21,7 @@ mod one_agent;
 mod proofs;
 mod quirks;
 mod refreshing;
+mod rejected;
 mod relying_party;
 mod restarts;
 mod servers;
