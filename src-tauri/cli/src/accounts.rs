@@ -4,7 +4,7 @@ use crate::Context;
 use crate::args::{Format, Which};
 use crate::print::{self, Failure, cell};
 use crate::{browser, formats, table, words};
-use larder_client::{Answer, Client, Problem, ProofFor, Request, unexpected};
+use larder_client::{Answer, Client, Problem, ProofFor, Request, Wanted, unexpected};
 use larder_core::view::{AccountState, AccountView, HouseView};
 
 /// Everything there is to show.
@@ -51,20 +51,16 @@ pub fn proof(request: Option<Vec<String>>, nonce: Option<String>) -> Option<Proo
 pub fn token(
     context: &Context,
     account: &str,
-    min_validity: Option<u64>,
+    wanted: Wanted,
     format: Option<Format>,
     user: Option<String>,
-    proof: Option<ProofFor>,
 ) -> Result<(), Failure> {
-    if proof.is_some() && matches!(format, Some(Format::Xoauth2 | Format::K8s)) {
+    if wanted.dpop.is_some() && matches!(format, Some(Format::Xoauth2 | Format::K8s)) {
         let detail = "a proof has no place in that format".to_owned();
         return Err(Problem::BadRequest { detail }.into());
     }
     let mut client = context.connect()?;
-    let token = match proof {
-        Some(request) => client.proven_token(account, min_validity, request)?,
-        None => client.token(account, min_validity)?,
-    };
+    let token = client.token_as(account, wanted)?;
     formats::check(&token)?;
     if token.token_type.eq_ignore_ascii_case("dpop") && token.dpop.is_none() {
         context.print.note(&formats::needs_proof(account));

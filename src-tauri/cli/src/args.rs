@@ -76,6 +76,12 @@ pub enum Command {
         /// With `--format xoauth2`: whose mailbox [default: the account's e-mail address]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: Option<String>,
+        /// The last token you got was answered 401: get a newer one, unless it was replaced meanwhile
+        #[arg(long)]
+        rejected: bool,
+        /// The same of one certain token, read from stdin (`-`)
+        #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with = "rejected")]
+        rejected_token: Option<String>,
         /// For a token that is bound to a key: a proof for this one request as well
         #[arg(long, num_args = 2, value_names = ["METHOD", "URL"])]
         dpop: Option<Vec<String>>,
@@ -400,6 +406,9 @@ mod tests {
         assert!(!parses("larder sign-out"));
         assert!(!parses("larder sign-out work --all"));
         assert!(!parses("larder callback a b"));
+        assert!(parses("larder token a --rejected-token -"));
+        assert!(!parses("larder token a --rejected-token secret"));
+        assert!(!parses("larder token a --rejected --rejected-token -"));
         assert!(!parses("larder policy set allow --program git"));
     }
 
