@@ -8,6 +8,8 @@ mod access;
 mod any_url;
 mod architecture;
 mod browser;
+mod certified;
+mod commands;
 mod configuration;
 mod crashes;
 mod dead_tokens;
