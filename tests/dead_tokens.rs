@@ -42,9 +42,8 @@ fn a_token_that_is_ended_by_its_refresh_is_refreshed_late() {
     session.add("mild", &provider);
     session.sign_in("mild", "grace");
     let mild = session.account("mild");
-    let margin = |account: &serde_json::Value| {
-        account["expires_at"].as_i64().unwrap() - account["refresh_at"].as_i64().unwrap()
-    };
+    let margin =
+        |account: &serde_json::Value| account["expires_at"].as_i64().unwrap() - account["refresh_at"].as_i64().unwrap();
     // Of ten minutes: a twentieth and some, against a fifth and some.
     assert!((30_000..=40_000).contains(&margin(&late)), "{late}");
     assert!((120_000..=150_000).contains(&margin(&mild)), "{mild}");
