@@ -4,7 +4,7 @@ use crate::Context;
 use crate::args::{Format, Which};
 use crate::print::{self, Failure, cell};
 use crate::{browser, table, words};
-use larder_client::{Answer, Client, Problem, ProofFor, Request, Token, unexpected};
+use larder_client::{Answer, Client, Problem, ProofFor, Request, Token, Wanted, unexpected};
 use larder_core::protocol::OnWire;
 use larder_core::view::{AccountState, AccountView, HouseView};
 
@@ -49,18 +49,8 @@ pub fn proof(request: Option<Vec<String>>, nonce: Option<String>) -> Option<Proo
     Some(ProofFor { method, url, nonce })
 }
 
-pub fn token(
-    context: &Context,
-    account: &str,
-    min_validity: Option<u64>,
-    format: Option<Format>,
-    proof: Option<ProofFor>,
-) -> Result<(), Failure> {
-    let mut client = context.connect()?;
-    let token = match proof {
-        Some(request) => client.proven_token(account, min_validity, request)?,
-        None => client.token(account, min_validity)?,
-    };
+pub fn token(context: &Context, account: &str, wanted: Wanted, format: Option<Format>) -> Result<(), Failure> {
+    let token = context.connect()?.token_as(account, wanted)?;
     // This is what the command is for: its person asked for the token, on stdout and nowhere else.
     let text = token.access_token.expose();
     let proof = token.dpop.as_ref().map(OnWire::expose);

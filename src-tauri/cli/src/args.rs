@@ -65,6 +65,12 @@ pub enum Command {
         /// How to print it: alone, with all that is known about it, or as an HTTP header [default: raw]
         #[arg(long, value_enum, hide_default_value = true)]
         format: Option<Format>,
+        /// The last token you got was answered 401: get a newer one, unless it was replaced meanwhile
+        #[arg(long)]
+        rejected: bool,
+        /// The same of one certain token, read from stdin (`-`)
+        #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with = "rejected")]
+        rejected_token: Option<String>,
         /// For a token that is bound to a key: a proof for this one request as well
         #[arg(long, num_args = 2, value_names = ["METHOD", "URL"])]
         dpop: Option<Vec<String>>,
@@ -373,6 +379,9 @@ mod tests {
         assert!(!parses("larder sign-out"));
         assert!(!parses("larder sign-out work --all"));
         assert!(!parses("larder callback a b"));
+        assert!(parses("larder token a --rejected-token -"));
+        assert!(!parses("larder token a --rejected-token secret"));
+        assert!(!parses("larder token a --rejected --rejected-token -"));
         assert!(!parses("larder policy set allow --program git"));
     }
 
