@@ -89,7 +89,7 @@ fn a_provider_is_looked_at_where_something_is_wrong_with_it() {
     desktop.press("Look at the provider");
     desktop.press("Check");
     desktop.reads("answers, and is the issuer that it says it is.");
-    desktop.reads("It takes PKCE with S256.");
+    desktop.reads("Signing out tells the provider, at");
 }
 
 #[test]
