@@ -9,6 +9,7 @@ mod any_url;
 mod architecture;
 mod browser;
 mod certified;
+mod commands;
 mod configuration;
 mod crashes;
 mod desktop;
