@@ -101,8 +101,8 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
                 r#"SELECT id, generation, label, provider, issuer, client_id, provider_account_id, name, email, scope,
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
                      refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
-                     grant_type, refreshed_at, signed_in_at, session, why, forget, in_flight, refresh_expires_at,
-                     refresh_ends_access_token, refresh_token_lifetime
+                     grant_type, end_session_endpoint IS NOT NULL AS browser_sign_out, refreshed_at, signed_in_at, session, why, forget,
+                     in_flight, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
                    FROM account ORDER BY position"#,
             )?;
             let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?.collect::<Result<_, _>>()?;
@@ -142,6 +142,7 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
             email: row.get("email")?,
             scopes: split(&scope.unwrap_or_default()),
             grant_type: grant_type(row)?,
+            browser_sign_out: row.get("browser_sign_out")?,
         },
         session: Session::SignedOut,
         access,

@@ -26,6 +26,8 @@ pub fn account(id: &str, label: &str, state: AccountState) -> AccountView {
         session_ends_at: None,
         problem: None,
         undo_until: None,
+        browser_sign_out: false,
+        grant_type: larder_core::account::GrantType::AuthorizationCode,
     }
 }
 
