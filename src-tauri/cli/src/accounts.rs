@@ -194,6 +194,8 @@ pub mod tests {
             problems: Vec::new(),
             tray: TrayState::Fresh,
             next_refresh: None,
+        prompts: Vec::new(),
+        locked: larder_core::view::LockState::Unlocked,
         }
     }
 
