@@ -13,7 +13,6 @@ use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
-use larder_core::lock::Lock;
 use larder_core::names::{AccountId, AttemptId, Generation, Operation, PromptId, ProviderName};
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
@@ -177,6 +176,19 @@ pub enum Message {
         /// Which.
         account: AccountId,
     },
+    /// It is known whether the token that was said to be rejected is the account's newest.
+    Recognised {
+        /// Who asks.
+        peer: Peer,
+        /// For a token of which account.
+        account: AccountId,
+        /// What they ask.
+        asked: tokens::Asked,
+        /// The account's newest token, where it is that one.
+        rejected: Option<Generation>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
     /// The process was told to end.
     Stop,
 }
@@ -205,6 +217,7 @@ pub struct Agent {
     finished: HashMap<AttemptId, AccountId>,
     /// Accounts that are being forgotten, with the client that may go with them.
     forgetting: HashMap<AccountId, adopting::Forgetting>,
+    given: tokens::Given,
     hooks: hooks::Runner,
     settings: Settings,
     window: Option<consenting::Window>,
@@ -238,13 +251,14 @@ impl Agent {
             hands: Arc::new(hands),
             audit: Arc::new(audit),
             configuration,
-            house: House { lock: Lock::new(lock), ..House::new(accounts) },
+            house: House::locked(accounts, lock),
             secrets: HashMap::new(),
             askers: HashMap::new(),
             awaiting: HashMap::new(),
             signing_out: HashMap::new(),
             finished: HashMap::new(),
             forgetting: HashMap::new(),
+            given: tokens::Given::default(),
             hooks: hooks::Runner::default(),
             settings: Settings::default(),
             window: None,
@@ -344,6 +358,7 @@ impl Agent {
                     let event = Event::Arrived { generation, operation, arrival };
                     self.happen(HouseEvent::Account { account: account.clone(), event }).await;
                     if closed && self.house.find(account.as_str()).is_err() {
+                        self.given.forget(&account);
                         self.audit.forget(account.clone()).await;
                     }
                     if closed || revoked {
@@ -383,6 +398,9 @@ impl Agent {
             Message::SignOutFailed { account, problem } => self.sign_out_failed(&account, &problem),
             Message::Doubt { account } => {
                 self.happen(HouseEvent::Account { account, event: Event::RefreshSoon }).await;
+            }
+            Message::Recognised { peer, account, asked, rejected, reply } => {
+                self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
             Message::Stop => {}
         }
@@ -507,3 +525,4 @@ mod adopting;
 mod asking;
 mod consenting;
 mod signing_in;
+mod tokens;

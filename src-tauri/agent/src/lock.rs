@@ -23,7 +23,9 @@ pub fn read(path: &Path) -> LockState {
 pub fn write(path: &Path, state: LockState) -> Result<(), Problem> {
     match state {
         LockState::Unlocked => match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(crate::folders::cannot_write(path, &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(crate::folders::cannot_write(path, &error))
+            }
             _ => Ok(()),
         },
         LockState::Locked => crate::folders::replace(path, LOCKED),

@@ -19,21 +19,111 @@ const GO_BETWEENS: &[&str] = &["larder", "env", "git-remote-http", "git-remote-h
 /// Programs that run what others wrote: allowing one allows all of that. Without the version at the end of their names.
 const RUNNERS: &[&str] = &[
     // Interpreters.
-    "python", "pypy", "ipython", "perl", "ruby", "node", "nodejs", "deno", "bun", "php", "lua", "luajit", "tclsh", "wish",
-    "expect", "java", "mono", "dotnet", "Rscript", "R", "julia", "guile", "racket", "sbcl", "ghc", "elixir", "erl",
-    "beam.smp", "gjs", "pwsh", "osascript", "awk", "gawk", "mawk", "emacs", "vim", "nvim", "uv", "pipx", "npx", "npm",
-    "cargo", "go", "make", "gmake", "ninja",
+    "python",
+    "pypy",
+    "ipython",
+    "perl",
+    "ruby",
+    "node",
+    "nodejs",
+    "deno",
+    "bun",
+    "php",
+    "lua",
+    "luajit",
+    "tclsh",
+    "wish",
+    "expect",
+    "java",
+    "mono",
+    "dotnet",
+    "Rscript",
+    "R",
+    "julia",
+    "guile",
+    "racket",
+    "sbcl",
+    "ghc",
+    "elixir",
+    "erl",
+    "beam.smp",
+    "gjs",
+    "pwsh",
+    "osascript",
+    "awk",
+    "gawk",
+    "mawk",
+    "emacs",
+    "vim",
+    "nvim",
+    "uv",
+    "pipx",
+    "npx",
+    "npm",
+    "cargo",
+    "go",
+    "make",
+    "gmake",
+    "ninja",
     // Git runs helpers, hooks and aliases.
     "git",
     // What runs a command that it is given.
-    "env", "xargs", "find", "parallel", "timeout", "nohup", "nice", "setsid", "script", "sudo", "doas", "su", "ssh", "sshd",
-    "tmux", "tmux: server", "screen", "cron", "crond", "at", "atd", "systemd", "systemd-run", "init",
+    "env",
+    "xargs",
+    "find",
+    "parallel",
+    "timeout",
+    "nohup",
+    "nice",
+    "setsid",
+    "script",
+    "sudo",
+    "doas",
+    "su",
+    "ssh",
+    "sshd",
+    "tmux",
+    "tmux: server",
+    "screen",
+    "cron",
+    "crond",
+    "at",
+    "atd",
+    "systemd",
+    "systemd-run",
+    "init",
     // Containers and sandboxes.
-    "docker", "dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v", "podman", "conmon", "runc", "crun",
-    "buildah", "bwrap", "flatpak", "firejail", "snap", "snap-confine", "nsjail", "unshare", "nsenter", "chroot",
-    "systemd-nspawn", "lxc-start", "distrobox", "toolbox", "wine", "wine64",
+    "docker",
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "containerd-shim-runc-v",
+    "podman",
+    "conmon",
+    "runc",
+    "crun",
+    "buildah",
+    "bwrap",
+    "flatpak",
+    "firejail",
+    "snap",
+    "snap-confine",
+    "nsjail",
+    "unshare",
+    "nsenter",
+    "chroot",
+    "systemd-nspawn",
+    "lxc-start",
+    "distrobox",
+    "toolbox",
+    "wine",
+    "wine64",
     // Editors and agents that run what they are asked to.
-    "code", "codium", "electron", "claude", "codex",
+    "code",
+    "codium",
+    "electron",
+    "claude",
+    "codex",
 ];
 
 /// Arguments that are shown, at the most: more is more than anybody reads.
@@ -81,7 +171,8 @@ fn ancestors(pid: i32) -> impl Iterator<Item = (Program, String)> {
         // The kernel marks an executable that was replaced, as an update does, while it runs.
         let path = exe.display().to_string();
         let path = path.strip_suffix(DELETED).unwrap_or(&path).to_owned();
-        let name = std::path::Path::new(&path).file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let name =
+            std::path::Path::new(&path).file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         Some(here.then_some((Program { path, process: Some((process.pid, stat.starttime)) }, name)))
     })
     .take(DEEPEST)
@@ -196,7 +287,9 @@ mod tests {
 
     #[test]
     fn what_runs_others_is_known_whatever_its_version() {
-        for runner in ["/usr/bin/python3.11", "/usr/bin/git", "/bin/bash", "/usr/bin/bwrap", "/opt/node-22", "/usr/bin/lua5.4"] {
+        for runner in
+            ["/usr/bin/python3.11", "/usr/bin/git", "/bin/bash", "/usr/bin/bwrap", "/opt/node-22", "/usr/bin/lua5.4"]
+        {
             assert!(anything_run_by(runner), "{runner}");
         }
         for program in ["/usr/bin/mbsync", "/usr/bin/curl", "/usr/lib/thunderbird/thunderbird", "/opt/notgit"] {

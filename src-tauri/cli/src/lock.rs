@@ -18,14 +18,16 @@ pub fn lock(context: &Context, seal: bool) -> Result<(), Failure> {
     };
     context.print.note(said);
     if !lapsing.is_empty() {
-        context.print.note("These sessions are not refreshed meanwhile, and may lapse if their provider ends unused ones:");
+        context
+            .print
+            .note("These sessions are not refreshed meanwhile, and may lapse if their provider ends unused ones:");
     }
     let answer = serde_json::json!({ "state": state, "lapsing": lapsing });
     context.print.answer(&answer, |_| lapsing.iter().map(line).collect())
 }
 
 fn line(session: &LapsingView) -> String {
-    let mut line = cell(&session.account);
+    let mut line = cell(&session.account).into_owned();
     for (what, at) in [("refresh due", session.refresh_at), ("token ends", session.expires_at)] {
         if let Some(at) = at {
             line.push_str(&format!("  {what} {}", words::moment(at)));

@@ -29,7 +29,8 @@ pub fn run(context: &Context, command: Policy) -> Result<(), Failure> {
             Ok(())
         }
         Policy::Remove { program, account } => {
-            let (program, account) = (program.unwrap_or_else(|| ANY.to_owned()), account.unwrap_or_else(|| ANY.to_owned()));
+            let (program, account) =
+                (program.unwrap_or_else(|| ANY.to_owned()), account.unwrap_or_else(|| ANY.to_owned()));
             context.connect()?.ask(Request::RemoveRule { program, account })?;
             context.print.note("The rule is gone; `larder policy list` shows what is left.");
             Ok(())
@@ -41,7 +42,7 @@ fn list(default: Decision, rules: &[Rule], session: &[GrantView]) -> String {
     let row = |rule: &Rule| [words::decision(rule.decision).to_owned(), rule.program.clone(), rule.account.clone()];
     let granted = |grant: &GrantView| {
         let arguments = grant.arguments.iter().flatten().map(|argument| format!(" {argument}"));
-        let program = cell(&(grant.program.clone() + &arguments.collect::<String>()));
+        let program = cell(&(grant.program.clone() + &arguments.collect::<String>())).into_owned();
         ["allow for now".to_owned(), program, grant.account.clone()]
     };
     let mut rows: Vec<_> = rules.iter().map(row).collect();

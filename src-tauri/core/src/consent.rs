@@ -343,9 +343,8 @@ fn asked(
 }
 
 fn answered(house: &mut House, prompt: Prompt, choice: Choice, now: Now, effects: &mut Vec<HouseEffect>) {
-    let said = |kind, problem| {
-        record_of(kind, Some(prompt.account.clone()), Some(prompt.program.path.clone()), problem)
-    };
+    let said =
+        |kind, problem| record_of(kind, Some(prompt.account.clone()), Some(prompt.program.path.clone()), problem);
     match choice {
         Choice::Once => effects.push(said(EventKind::AllowedOnce, None)),
         Choice::Always => effects.push(said(EventKind::AllowedAlways, None)),

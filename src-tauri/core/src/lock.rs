@@ -110,7 +110,7 @@ pub(crate) fn enforce(house: &mut House, effects: &mut Vec<HouseEffect>) {
     if let Some(problem) = house.lock.refusal() {
         let sealed = house.lock.sealed();
         let forbidden = |want: &Want| match want {
-            Want::Token { .. } => true,
+            Want::Token(_) => true,
             Want::Refresh { .. } => sealed,
             Want::SignOut => false,
         };

@@ -30,6 +30,8 @@ pub enum Problem {
     SignInNeeded { account: String, why: Why },
     /// The account is signed out.
     SignedOut { account: String },
+    /// A token was rejected (401), and the fresh one that came instead of it as well.
+    TokenRejected { account: String },
     /// The policy said no.
     Denied { program: String, account: String },
     /// Its person said no, now or a moment ago.
@@ -284,6 +286,7 @@ impl Problem {
             | P::NoSuchAttempt { .. }
             | P::NoSuchPrompt { .. }
             | P::RegistrationLeft { .. }
+            | P::TokenRejected { .. }
             | P::AlreadyRunning { .. }
             | P::BadCallback { .. }
             | P::UnknownCallback

@@ -28,6 +28,7 @@ fn every_problem() -> Vec<P> {
         P::ProviderInUse { provider: "PROVIDER".into(), accounts: s("ACCOUNTS") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
+        P::TokenRejected { account: s("ACCOUNT") },
         P::Denied { program: s("PROGRAM"), account: s("ACCOUNT") },
         P::ConsentRefused { program: s("PROGRAM"), account: s("ACCOUNT") },
         P::ConsentTimeout { program: s("PROGRAM"), account: s("ACCOUNT"), seconds: 120 },
@@ -105,6 +106,7 @@ fn exit(problem: &P) -> u8 {
         | P::NoSuchAttempt { .. }
         | P::NoSuchPrompt { .. }
         | P::RegistrationLeft { .. }
+        | P::TokenRejected { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback

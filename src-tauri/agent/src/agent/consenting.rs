@@ -135,15 +135,11 @@ impl Agent {
     }
 
     /// A person answered in the window.
-    pub(super) async fn answer_prompt(
-        &mut self,
-        peer: &Peer,
-        id: PromptId,
-        choice: Choice,
-    ) -> Result<Answer, Problem> {
+    pub(super) async fn answer_prompt(&mut self, peer: &Peer, id: PromptId, choice: Choice) -> Result<Answer, Problem> {
         // Its process lives as long as the connection that attached it, so the number is still its own.
         let own = self.window.as_ref().is_some_and(|window| {
-            let same = window.connection == peer.connection || window.process.is_some_and(|it| peer.process == Some(it));
+            let same =
+                window.connection == peer.connection || window.process.is_some_and(|it| peer.process == Some(it));
             window.answers && same
         });
         if !own {
@@ -198,7 +194,12 @@ impl Agent {
         self.house.consent.grants.len() < before
     }
 
-    pub(super) async fn remove_rule(&mut self, peer: &Peer, program: String, account: String) -> Result<Answer, Problem> {
+    pub(super) async fn remove_rule(
+        &mut self,
+        peer: &Peer,
+        program: String,
+        account: String,
+    ) -> Result<Answer, Problem> {
         self.look_at_configuration().await;
         let granted = self.revoke_grants(&program, &account).await;
         let removed = self.configuration.remove_rule(&program, &account, &self.house.accounts)?;

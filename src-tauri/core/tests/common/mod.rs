@@ -3,12 +3,15 @@
 
 use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, next_due};
 use larder_core::attempt::{Attempt, LIFETIME, Person, Phase, Redirected};
+use larder_core::consent::{ConsentEvent, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome};
-use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, house};
-use larder_core::names::{AccountId, AttemptId, Digest, Generation, Operation, ProviderName, Scope};
+use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, Wanted, house};
+use larder_core::lock::LockEvent;
+use larder_core::names::{AccountId, AttemptId, Digest, Generation, Operation, PromptId, ProviderName, Scope};
 use larder_core::problem::Problem;
+use larder_core::protocol::Choice;
 use larder_core::time::{BootTime, Now, WallTime};
-use larder_core::view::RedirectKind;
+use larder_core::view::{AskingProgram, LockState, RedirectKind};
 use std::time::Duration;
 
 /// What a provider's access token lives, where a test does not say otherwise.
@@ -29,7 +32,7 @@ pub fn later(now: Now, by: Duration) -> Now {
 
 /// An account that signed in at [`START`] with a token for an hour.
 pub fn account(name: &str) -> Account {
-    signed_in(name, Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000) }, true)
+    signed_in(name, Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000), ..Access::default() }, true)
 }
 
 pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
@@ -48,7 +51,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
             grant_type: GrantType::AuthorizationCode,
         },
         session: Session::SignedOut,
-        access: Some(access),
+        access: Some(Access { issued: Generation(1), ..access }),
         refreshable,
         refreshed_at: Some(START.wall),
         signed_in_at: Some(START.wall),
@@ -93,6 +96,17 @@ pub fn rate_limited(now: Now, wait: Duration) -> Arrival {
         retry_after: Some(wait),
         spent: false,
     })
+}
+
+/// A program that asks.
+pub fn program(path: &str, arguments: &[&str]) -> AskingProgram {
+    AskingProgram {
+        path: path.to_owned(),
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        pid: 4711,
+        started_by: Some("/usr/bin/gnome-shell".to_owned()),
+        anything_run_by: path.contains("python"),
+    }
 }
 
 /// A sign-in that waits for the redirect with this `state`.
@@ -276,6 +290,11 @@ impl Home {
         }
     }
 
+    /// The number that the next ask will have.
+    pub fn next_ask(&self) -> u64 {
+        self.next_ask + 1
+    }
+
     pub fn ask(&mut self, account: &str, want: Want) -> (u64, Vec<HouseEffect>) {
         self.next_ask += 1;
         let ask = Ask {
@@ -288,9 +307,38 @@ impl Home {
         (self.next_ask, self.happen(HouseEvent::Ask(ask)))
     }
 
+    /// A program asks for a token, and the policy says to ask its person.
+    pub fn consult(&mut self, account: &str, program: AskingProgram) -> (u64, Vec<HouseEffect>) {
+        self.next_ask += 1;
+        let ask = Ask {
+            id: self.next_ask,
+            account: account.into(),
+            want: Want::Token(Wanted::default()),
+            until: self.now.plus(ASK_PATIENCE),
+            since: self.now,
+        };
+        let fresh = PromptId(format!("p{}", self.next_ask));
+        let event = ConsentEvent::Asked { ask, program: Box::new(program), fresh };
+        (self.next_ask, self.happen(HouseEvent::Consent(event)))
+    }
+
+    pub fn asked_via(&mut self, way: Way) -> Vec<HouseEffect> {
+        self.happen(HouseEvent::Consent(ConsentEvent::Via(way)))
+    }
+
+    /// A person answers the prompt that is shown.
+    pub fn answer_first(&mut self, choice: Choice) -> Vec<HouseEffect> {
+        let Some(prompt) = self.house.consent.first().map(|prompt| prompt.id.clone()) else { panic!("no prompt") };
+        self.happen(HouseEvent::Consent(ConsentEvent::Answered { prompt, choice }))
+    }
+
+    pub fn turn(&mut self, to: LockState) -> Vec<HouseEffect> {
+        self.happen(HouseEvent::Lock(LockEvent::Turned { to, by: None }))
+    }
+
     /// Asks for a token without saying how long it shall be good.
     pub fn ask_for_token(&mut self, account: &str) -> (u64, Vec<HouseEffect>) {
-        self.ask(account, Want::Token { least: None })
+        self.ask(account, Want::Token(Wanted::default()))
     }
 
     /// Starts a sign-in, and brings it to where it is known who signed in.
