@@ -6,8 +6,6 @@ use larder_client::{Answer, Client, Profile, Push, Request, Start};
 use larder_core::problem::Problem;
 use larder_core::protocol::Choice;
 use larder_core::view::{HouseView, PromptView};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 
@@ -79,18 +77,7 @@ fn signed_in() -> (Session, Provider) {
     (session, provider)
 }
 
-/// A program of its own name, which asks for a token as a person's script does. Not a shell: those decide nothing.
-fn asker(session: &Session, name: &str) -> PathBuf {
-    let path = session.home().join(name);
-    if !path.exists() {
-        // A copy of a real program that runs what it is given, under another name.
-        std::fs::copy("/usr/bin/env", &path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-    }
-    path
-}
-
-/// `NAME python3 -c …`: python stays there while its child asks.
+/// A person's script that asks for a token; it stays there while the command runs.
 fn asks(session: &Session, arguments: &[&str]) -> Command {
     let mut command = session.command("/usr/bin/python3");
     let code = "import subprocess, sys; sys.exit(subprocess.run([sys.argv[1], 'token', 'work']).returncode)";
