@@ -13,6 +13,7 @@ mod commands;
 mod configuration;
 mod consent;
 mod crashes;
+mod dead_tokens;
 mod desktop;
 mod device;
 mod hand_out;
