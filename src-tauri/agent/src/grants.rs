@@ -97,7 +97,7 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
                 r#"SELECT id, generation, label, provider, issuer, client_id, provider_account_id, name, email, scope,
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
                      refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
-                     grant_type, refreshed_at, signed_in_at, session, why, forget, in_flight
+                     grant_type, end_session_endpoint IS NOT NULL AS browser_sign_out, refreshed_at, signed_in_at, session, why, forget, in_flight
                    FROM account ORDER BY position"#,
             )?;
             let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?.collect::<Result<_, _>>()?;
@@ -137,6 +137,7 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
             email: row.get("email")?,
             scopes: split(&scope.unwrap_or_default()),
             grant_type: grant_type(row)?,
+            browser_sign_out: row.get("browser_sign_out")?,
         },
         session: Session::SignedOut,
         access,

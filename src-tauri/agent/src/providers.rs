@@ -67,6 +67,9 @@ pub struct Written {
     /// Added to the authorization request, such as `prompt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_params: Option<BTreeMap<String, String>>,
+    /// The values of `prompt` that it knows, where its metadata does not say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_values_supported: Option<Vec<String>>,
     /// Where userinfo says who it is, if it is not OpenID's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub userinfo: Option<Claims>,
@@ -206,6 +209,8 @@ pub struct Provider {
     pub dpop_bound: bool,
     /// Added to the authorization request.
     pub authorization_params: BTreeMap<String, String>,
+    /// Instead of discovery, or over it.
+    pub prompt_values_supported: Option<Vec<String>>,
     /// How userinfo is asked for and read.
     pub userinfo: Userinfo,
     /// Whether a refresh ends the access token before it.
@@ -259,6 +264,7 @@ impl Provider {
             auth_method: AuthMethod::None,
             dpop_bound: false,
             authorization_params: BTreeMap::new(),
+            prompt_values_supported: None,
             userinfo: Userinfo::default(),
             refresh_ends_access_token: false,
             help: None,
@@ -309,6 +315,7 @@ impl Provider {
                 .clone()
                 .or(from.authorization_params)
                 .unwrap_or_default(),
+            prompt_values_supported: written.prompt_values_supported.clone().or(from.prompt_values_supported),
             userinfo: Userinfo {
                 claims: written.userinfo.clone().or(from.userinfo),
                 method: written.userinfo_method.or(from.userinfo_method).unwrap_or_default(),

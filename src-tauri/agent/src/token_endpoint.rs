@@ -276,13 +276,12 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
         Outcome::NeedsFix(Problem::ClientRefused {
             provider: provider.to_owned(),
             error: plain(error),
-            detail: if detail.is_empty() { "it gave no reason".to_owned() } else { detail.clone() },
+            detail: detail.clone(),
         })
     };
     match response.error() {
         BasicErrorResponseType::InvalidGrant => Outcome::NeedsSignIn(Why::Refused),
         BasicErrorResponseType::InvalidScope => {
-            let detail = if detail.is_empty() { "it does not say which".to_owned() } else { detail.clone() };
             Outcome::NeedsFix(Problem::ScopeRefused { provider: provider.to_owned(), detail })
         }
         BasicErrorResponseType::Extension(other) => match other.as_str() {

@@ -25,6 +25,8 @@ pub fn account(id: &str, label: &str, state: AccountState) -> AccountView {
         signed_in_at: None,
         problem: None,
         undo_until: None,
+        browser_sign_out: false,
+        grant_type: larder_core::account::GrantType::AuthorizationCode,
     }
 }
 

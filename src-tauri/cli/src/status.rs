@@ -5,6 +5,7 @@ use crate::{Context, accounts, words};
 use larder_client::{Agent, sentence};
 use larder_core::problem::{Exit, Problem};
 use larder_core::view::{AccountState, HouseView, KeychainState};
+use larder_core::words::said_by_provider;
 use std::fmt::Write;
 
 pub fn status(context: &Context) -> Result<Exit, Failure> {
@@ -36,6 +37,9 @@ fn text(agent: &Agent, view: &HouseView) -> String {
     }
     for problem in problems(view) {
         row("problem", &sentence(problem));
+        if let Some(said) = said_by_provider(problem) {
+            row("", &said);
+        }
     }
     text
 }

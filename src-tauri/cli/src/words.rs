@@ -1,6 +1,7 @@
 //! How things stand, in words.
 
 use crate::duration;
+use larder_core::account::GrantType;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Decision, Revocation};
 use larder_core::time::WallTime;
@@ -44,6 +45,9 @@ pub fn state_name(state: AccountState) -> &'static str {
 
 /// Who an account belongs to, as far as the provider said.
 pub fn who(account: &AccountView) -> String {
+    if account.grant_type == GrantType::ClientCredentials {
+        return "a client, no person".to_owned();
+    }
     match (&account.name, &account.email) {
         (Some(name), Some(email)) => format!("{name} <{email}>"),
         (Some(one), None) | (None, Some(one)) => one.clone(),
@@ -178,6 +182,8 @@ pub mod tests {
             signed_in_at: None,
             problem: None,
             undo_until: None,
+            browser_sign_out: false,
+            grant_type: GrantType::AuthorizationCode,
         }
     }
 

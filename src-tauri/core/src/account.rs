@@ -9,7 +9,9 @@ use crate::problem::{Problem, Why};
 use crate::schedule;
 use crate::time::{Moment, Now, WallTime, millis};
 use crate::view::EventKind;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use ts_rs::TS;
 
 /// How long a sign-out from the window can be undone.
 pub const UNDO: Duration = Duration::from_secs(5);
@@ -56,10 +58,14 @@ pub struct Identity {
     pub scopes: Vec<Scope>,
     /// How its tokens come.
     pub grant_type: GrantType,
+    /// Whether the provider said where its person can sign out in the browser.
+    pub browser_sign_out: bool,
 }
 
 /// How an account's tokens come, as it was signed in with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
 pub enum GrantType {
     /// A person signed in, by whatever way; a refresh token goes on with that (RFC 6749 section 6).
     #[default]

@@ -37,6 +37,8 @@ pub struct Attempt {
     pub label: Option<String>,
     /// How the redirect comes back.
     pub redirect: RedirectKind,
+    /// Whether the provider says where its person can sign out in the browser.
+    pub browser_sign_out: bool,
     /// SHA-256 of the `state` that must come back. Where nothing comes back there is one that nobody is told.
     pub state: Digest,
     /// What its person types in elsewhere, where it is a device authorization.

@@ -556,11 +556,7 @@ fn redirected_to(house: &mut House, redirected: Redirected, now: Now, effects: &
             let problem = if error.error == "access_denied" {
                 Problem::ConsentDenied { provider }
             } else {
-                {
-                    let given = !error.description.is_empty();
-                    let detail = if given { error.description } else { "no reason given".to_owned() };
-                    Problem::AuthorizationFailed { provider, error: error.error, detail }
-                }
+                Problem::AuthorizationFailed { provider, error: error.error, detail: error.description }
             };
             fail(attempt, problem, now, effects);
         }
@@ -701,6 +697,7 @@ fn stored(
             email: person.email,
             scopes: person.grant.scopes.clone().unwrap_or_default(),
             grant_type,
+            browser_sign_out: attempt.browser_sign_out,
         },
         session: Session::SignedOut,
         access: Some(access),

@@ -79,6 +79,7 @@ pub fn account(account: &Account, now: Now) -> AccountView {
         label: account.identity.label.clone(),
         provider: account.identity.provider.clone(),
         issuer: account.identity.issuer.clone(),
+        grant_type: account.identity.grant_type,
         name: account.identity.name.clone(),
         email: account.identity.email.clone(),
         scopes: account.identity.scopes.clone(),
@@ -90,5 +91,6 @@ pub fn account(account: &Account, now: Now) -> AccountView {
         signed_in_at: account.signed_in_at,
         problem: trouble(account),
         undo_until,
+        browser_sign_out: account.identity.browser_sign_out,
     }
 }

@@ -1,5 +1,6 @@
 //! What window, tray and command see: public facts, never a token, verifier, code or key.
 
+use crate::account::GrantType;
 use crate::names::{AccountId, AttemptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
@@ -40,6 +41,8 @@ pub struct AccountView {
     pub provider: ProviderName,
     /// That provider's issuer or host, for people.
     pub issuer: String,
+    /// How its tokens come: with a person, or for the client itself.
+    pub grant_type: GrantType,
     /// From the ID token or userinfo.
     pub name: Option<String>,
     /// From the ID token or userinfo.
@@ -63,6 +66,8 @@ pub struct AccountView {
     pub problem: Option<Problem>,
     /// Until when a sign-out can be undone.
     pub undo_until: Option<WallTime>,
+    /// Whether its person can sign out in the browser too (OpenID Connect RP-Initiated Logout 1.0).
+    pub browser_sign_out: bool,
 }
 
 /// How an account stands, in one word.
