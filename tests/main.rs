@@ -12,6 +12,7 @@ mod certified;
 mod commands;
 mod configuration;
 mod crashes;
+mod dead_tokens;
 mod desktop;
 mod device;
 mod git;

@@ -32,9 +32,6 @@ pub struct Entry {
     /// Scopes that people want beside those that are asked for.
     #[serde(default)]
     known_scopes: Vec<Scope>,
-    /// How long a refresh token lives.
-    #[serde(default)]
-    pub refresh_token_lifetime_days: Option<u32>,
     /// What git has to know of it, where it has repositories.
     #[serde(default)]
     pub git: Option<Git>,

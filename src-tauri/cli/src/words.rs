@@ -30,6 +30,13 @@ pub fn state(account: &AccountView, at: WallTime) -> String {
     }
 }
 
+/// That a session ends in so many milliseconds.
+pub fn session_ends(account: &str, left: i64) -> String {
+    let parameters = [("account", account.to_owned()), ("when", duration::words(left))];
+    let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    larder_core::words::message("status.session-ends", &parameters)
+}
+
 /// A state that several accounts can have.
 pub fn state_name(state: AccountState) -> &'static str {
     match state {
@@ -180,6 +187,7 @@ pub mod tests {
             refresh_at: Some(WallTime(30_000)),
             refreshed_at: None,
             signed_in_at: None,
+            session_ends_at: None,
             problem: None,
             undo_until: None,
             browser_sign_out: false,
