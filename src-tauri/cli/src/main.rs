@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod args;
+mod audit;
 mod browser;
 mod doctor;
 mod duration;
@@ -75,6 +76,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Audit { command, filter } => audit::run(context, command, filter)?,
         Command::Doctor => return doctor::doctor(context),
         Command::Unlock => agent::unlock(context)?,
         Command::Agent { stop } => agent::agent(context, stop)?,
