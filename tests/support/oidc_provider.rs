@@ -111,12 +111,25 @@ impl OidcProvider {
 
     /// Goes through its pages as this person, with their cookies, to where the browser is sent in the end.
     pub fn browse(&self, url: &str, user: &str) -> String {
+        self.walk(url, user).unwrap_or_else(|page| panic!("the pages lead nowhere: {page}"))
+    }
+
+    /// Goes through its pages as this person, who has the code of a device (RFC 8628), to the page that says that it is done.
+    pub fn confirm_device(&self, url: &str, user: &str) {
+        match self.walk(url, user) {
+            Err(page) => assert!(page.contains("Sign-in Success"), "{page}"),
+            Ok(address) => panic!("a device's browser is sent nowhere else: {address}"),
+        }
+    }
+
+    /// Logs in and agrees wherever it is asked to: to the address of another origin, or to a page that asks nothing.
+    fn walk(&self, url: &str, user: &str) -> Result<String, String> {
         let issuer = Url::parse(&self.issuer).expect("a URL");
         let mut cookies: BTreeMap<String, String> = BTreeMap::new();
         let mut at = Url::parse(url).expect("a URL");
         let mut form: Option<String> = None;
-        // Login and consent, each with its redirects.
-        for _ in 0..12 {
+        // Code, login and consent, each with its redirects.
+        for _ in 0..20 {
             let jar = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
             let answer = match form.take() {
                 Some(form) => agent()
@@ -139,20 +152,30 @@ impl OidcProvider {
             if let Some(location) = answer.headers().get("location") {
                 at = at.join(location.to_str().expect("text")).expect("a URL");
                 if at.origin() != issuer.origin() {
-                    return at.into();
+                    return Ok(at.into());
                 }
                 continue;
             }
             let page = answer.body_mut().read_to_string().expect("a page");
-            let action = page.split_once("action=\"").and_then(|(_, rest)| rest.split_once('"'));
-            at = at.join(action.unwrap_or_else(|| panic!("the page has no form: {page}")).0).expect("a URL");
-            form = Some(match page.contains("name=\"login\"") {
-                true => format!("prompt=login&login={user}&password=x"),
-                false => "prompt=consent".to_owned(),
-            });
+            let Some(action) = attribute(&page, "action") else { return Err(page) };
+            at = at.join(action).expect("a URL");
+            let mut filled = url::form_urlencoded::Serializer::new(String::new());
+            for field in page.split("<input").skip(1).filter(|field| field.contains("type=\"hidden\"")) {
+                let value = attribute(field, "value").unwrap_or_default();
+                filled.append_pair(attribute(field, "name").expect("a name"), value);
+            }
+            if page.contains("name=\"login\"") {
+                filled.extend_pairs([("login", user), ("password", "x")]);
+            }
+            form = Some(filled.finish());
         }
-        panic!("the pages lead nowhere");
+        panic!("the pages never end");
     }
+}
+
+/// The first of this name in a part of a page.
+fn attribute<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    page.split_once(&format!("{name}=\""))?.1.split('"').next()
 }
 
 /// Keys as a person makes them for their client; see `keys.mjs`.

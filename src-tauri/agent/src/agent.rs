@@ -148,6 +148,19 @@ pub enum Message {
         /// Which.
         account: AccountId,
     },
+    /// It is known whether the token that was said to be rejected is the account's newest.
+    Recognised {
+        /// Who asks.
+        peer: Peer,
+        /// For a token of which account.
+        account: AccountId,
+        /// What they ask.
+        asked: tokens::Asked,
+        /// The account's newest token, where it is that one.
+        rejected: Option<Generation>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
     /// The process was told to end.
     Stop,
 }
@@ -176,6 +189,7 @@ pub struct Agent {
     finished: HashMap<AttemptId, AccountId>,
     /// Accounts that are being forgotten, with the client that may go with them.
     forgetting: HashMap<AccountId, adopting::Forgetting>,
+    given: tokens::Given,
     hooks: hooks::Runner,
     settings: Settings,
     window: Option<u64>,
@@ -210,6 +224,7 @@ impl Agent {
             signing_out: HashMap::new(),
             finished: HashMap::new(),
             forgetting: HashMap::new(),
+            given: tokens::Given::default(),
             hooks: hooks::Runner::default(),
             settings: Settings::default(),
             window: None,
@@ -303,6 +318,7 @@ impl Agent {
                     let event = Event::Arrived { generation, operation, arrival };
                     self.happen(HouseEvent::Account { account: account.clone(), event }).await;
                     if closed && self.house.find(account.as_str()).is_err() {
+                        self.given.forget(&account);
                         self.audit.forget(account.clone()).await;
                     }
                     if closed || revoked {
@@ -342,6 +358,9 @@ impl Agent {
             Message::SignOutFailed { account, problem } => self.sign_out_failed(&account, &problem),
             Message::Doubt { account } => {
                 self.happen(HouseEvent::Account { account, event: Event::RefreshSoon }).await;
+            }
+            Message::Recognised { peer, account, asked, rejected, reply } => {
+                self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
             Message::Stop => {}
         }
@@ -464,3 +483,4 @@ impl Agent {
 mod adopting;
 mod asking;
 mod signing_in;
+mod tokens;

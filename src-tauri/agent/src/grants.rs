@@ -119,7 +119,8 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
             let by_wall = now.boot.0.saturating_add(wall.saturating_sub(now.wall.0));
             Moment { wall: WallTime(wall), boot: Some(BootTime(expires_boot.unwrap_or(by_wall))) }
         });
-        Some(Access { expires, lifetime: row.get("lifetime")? })
+        let issued = Generation(row.get("generation")?);
+        Some(Access { expires, lifetime: row.get("lifetime")?, issued, ..Access::default() })
     } else {
         None
     };

@@ -68,6 +68,7 @@ pub async fn of(http: &Http, name: &ProviderName, provider: &Provider, lacks_sec
     if let Some(metadata) = &metadata {
         pkce(&mut report, metadata);
         authentication(&mut report, provider, metadata);
+        proofs(&mut report, metadata);
         scopes(&mut report, provider, metadata);
     }
     client(&mut report, name, provider, lacks_secret);
@@ -88,10 +89,15 @@ pub async fn of_issuer(http: &Http, issuer: &str) -> Vec<ReportLine> {
             }
             pkce(&mut report, &metadata);
             authentication(&mut report, &provider, &metadata);
+            proofs(&mut report, &metadata);
             if let Some(supported) = &metadata.scopes_supported {
                 report.say(Verdict::Good, "scopes-supported", listed(supported));
             }
-            report.say(Verdict::Odd, "not-written-down", "");
+            match (&metadata.registration_endpoint, metadata.client_id_metadata_document_supported) {
+                (_, true) => report.say(Verdict::Good, "document-offered", issuer),
+                (Some(_), false) => report.say(Verdict::Good, "registration-offered", issuer),
+                (None, false) => report.say(Verdict::Odd, "not-written-down", ""),
+            }
         }
     }
     report.0
@@ -128,8 +134,18 @@ fn endpoints(report: &mut Report, provider: &Provider, server: &discovery::Serve
     if let Some(url) = &server.pushed_authorization_request_endpoint {
         report.say(Verdict::Good, "pushed", url);
     }
+    if let Some(url) = &server.end_session_endpoint {
+        report.say(Verdict::Good, "end-session", url);
+    }
     if server.iss_required {
         report.say(Verdict::Good, "iss", "");
+    }
+}
+
+/// Whether it takes tokens that are bound to a key (RFC 9449). That it does not, where they are to be, is said already.
+fn proofs(report: &mut Report, metadata: &Metadata) {
+    if let Some(algorithms) = &metadata.dpop_signing_alg_values_supported {
+        report.say(Verdict::Good, "dpop", listed(algorithms));
     }
 }
 
@@ -230,6 +246,7 @@ mod tests {
         }
         pkce(&mut report, &metadata);
         authentication(&mut report, &provider, &metadata);
+        proofs(&mut report, &metadata);
         scopes(&mut report, &provider, &metadata);
         report.0.into_iter().map(|line| (line.verdict, line.key.trim_start_matches("report.").to_owned())).collect()
     }
@@ -252,6 +269,13 @@ mod tests {
         has(&forgets, Verdict::Odd, "client-none-unlisted");
         has(&json!({ "scopes_supported": ["email"] }), Verdict::Odd, "scopes-unlisted");
         has(&json!({ "scopes_supported": ["openid", "offline_access"] }), Verdict::Odd, "offline-access");
+    }
+
+    #[test]
+    fn what_it_offers_besides_is_told() {
+        let logout = json!({ "end_session_endpoint": "https://id.example/end" });
+        has(&logout, Verdict::Good, "end-session");
+        has(&json!({ "dpop_signing_alg_values_supported": ["ES256"] }), Verdict::Good, "dpop");
     }
 
     #[test]

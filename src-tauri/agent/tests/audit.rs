@@ -1,4 +1,5 @@
 //! The audit: what is recorded, and what of a change to it is seen. A real database, an injected clock, a keychain in memory.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as its test does")]
 
 use larder_agent::audit::Audit;
 use larder_agent::clock::Clock;

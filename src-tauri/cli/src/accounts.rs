@@ -3,9 +3,8 @@
 use crate::Context;
 use crate::args::{Format, Which};
 use crate::print::{self, Failure, cell};
-use crate::{browser, table, words};
-use larder_client::{Answer, Client, Problem, ProofFor, Request, Token, unexpected};
-use larder_core::protocol::OnWire;
+use crate::{browser, formats, table, words};
+use larder_client::{Answer, Client, Problem, ProofFor, Request, Wanted, unexpected};
 use larder_core::view::{AccountState, AccountView, HouseView};
 
 /// Everything there is to show.
@@ -52,66 +51,23 @@ pub fn proof(request: Option<Vec<String>>, nonce: Option<String>) -> Option<Proo
 pub fn token(
     context: &Context,
     account: &str,
-    min_validity: Option<u64>,
+    wanted: Wanted,
     format: Option<Format>,
-    proof: Option<ProofFor>,
+    user: Option<String>,
 ) -> Result<(), Failure> {
-    let mut client = context.connect()?;
-    let token = match proof {
-        Some(request) => client.proven_token(account, min_validity, request)?,
-        None => client.token(account, min_validity)?,
-    };
-    // This is what the command is for: its person asked for the token, on stdout and nowhere else.
-    let text = token.access_token.expose();
-    let proof = token.dpop.as_ref().map(OnWire::expose);
-    // RFC 6749 appendix A.12. Anything else would be another header, or steer a terminal.
-    let printable = |text: &str| !text.is_empty() && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-    if !printable(text) || !proof.is_none_or(printable) {
-        let detail = "the access token holds what no access token may hold".to_owned();
-        return Err(Problem::Internal { detail }.into());
+    if wanted.dpop.is_some() && matches!(format, Some(Format::Xoauth2 | Format::K8s)) {
+        let detail = "a proof has no place in that format".to_owned();
+        return Err(Problem::BadRequest { detail }.into());
     }
-    if token.token_type.eq_ignore_ascii_case("dpop") && proof.is_none() {
-        context.print.note(&format!(
-            "This token is bound to a key and needs a proof for each request; \
-             `larder token {account} --dpop METHOD URL` makes one."
-        ));
+    let mut client = context.connect()?;
+    let token = client.token_as(account, wanted)?;
+    formats::check(&token)?;
+    if token.token_type.eq_ignore_ascii_case("dpop") && token.dpop.is_none() {
+        context.print.note(&formats::needs_proof(account));
     }
     let default = if context.print.json { Format::Json } else { Format::Raw };
-    match format.unwrap_or(default) {
-        Format::Raw => print::line(&lines(text, proof)),
-        Format::Header => {
-            let proof = proof.map(|proof| format!("DPoP: {proof}"));
-            print::line(&lines(&format!("Authorization: {} {text}", scheme(&token)), proof.as_deref()))
-        }
-        Format::Json => {
-            let mut answer = serde_json::json!({
-                "access_token": text,
-                "token_type": token.token_type,
-                "expires_at": token.expires_at,
-                "scope": token.scope,
-                "account": token.account,
-            });
-            if let (Some(proof), Some(fields)) = (proof, answer.as_object_mut()) {
-                fields.insert("dpop".to_owned(), proof.into());
-            }
-            print::json(&answer)
-        }
-    }
-}
-
-fn lines(first: &str, second: Option<&str>) -> String {
-    second.map_or_else(|| first.to_owned(), |second| format!("{first}\n{second}"))
-}
-
-/// The scheme of an Authorization header. Providers write "bearer" as they like, some servers read only RFC 6750's way.
-fn scheme(token: &Token) -> &str {
-    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    match token.token_type.as_str() {
-        kind if kind.eq_ignore_ascii_case("bearer") || kind.is_empty() || !kind.bytes().all(letters) => "Bearer",
-        // RFC 9449 section 7.1.
-        kind if kind.eq_ignore_ascii_case("dpop") => "DPoP",
-        kind => kind,
-    }
+    // This is what the command is for: its person asked for the token, on stdout and nowhere else.
+    formats::print(&mut client, &token, format.unwrap_or(default), user)
 }
 
 pub fn refresh(context: &Context, which: Which) -> Result<(), Failure> {
@@ -215,22 +171,5 @@ pub mod tests {
         assert_eq!(find(&house, "id-a").unwrap().label, "id-a");
         assert_eq!(find(&house, "id-id-a").unwrap().label, "id-a");
         assert!(matches!(find(&house, "b"), Err(Problem::NoSuchAccount { .. })));
-    }
-
-    #[test]
-    fn a_header_names_bearer_as_rfc_6750_does() {
-        for (kind, expected) in
-            [("bearer", "Bearer"), ("DPoP", "DPoP"), ("dpop", "DPoP"), ("", "Bearer"), ("a\r\nb: c", "Bearer")]
-        {
-            let token = Token {
-                access_token: OnWire::new(String::new()),
-                token_type: kind.to_owned(),
-                expires_at: None,
-                scope: String::new(),
-                account: String::new(),
-                dpop: None,
-            };
-            assert_eq!(scheme(&token), expected);
-        }
     }
 }

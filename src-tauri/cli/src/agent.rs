@@ -1,9 +1,8 @@
 //! `larder agent` and `larder unlock`.
 
 use crate::print::Failure;
-use crate::{Context, passphrase};
+use crate::{Context, exec, passphrase};
 use larder_client::{Problem, Request};
-use std::io;
 use std::process::Command;
 
 pub fn unlock(context: &Context) -> Result<(), Failure> {
@@ -27,22 +26,7 @@ pub fn agent(context: &Context, stop: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let program = larder_client::agent_program();
-    let error = execute(&mut Command::new(&program));
+    let error = exec::execute(&mut Command::new(&program));
     let path = profile.socket()?.display().to_string();
     Err(Problem::NoAgent { path, detail: format!("{}: {error}", program.display()) }.into())
-}
-
-/// Becomes `command`; returns only if that fails.
-#[cfg(unix)]
-fn execute(command: &mut Command) -> io::Error {
-    std::os::unix::process::CommandExt::exec(command)
-}
-
-/// Runs `command` and ends as it does; returns only if it cannot be started.
-#[cfg(not(unix))]
-fn execute(command: &mut Command) -> io::Error {
-    match command.status() {
-        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
-        Err(error) => error,
-    }
 }

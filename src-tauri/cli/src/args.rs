@@ -1,9 +1,10 @@
 //! What can be typed, and its help.
 
-use crate::duration;
+use crate::{duration, exec};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use larder_core::protocol::{Decision, MOST_ROWS};
 use larder_core::view::{AuditHead, EventKind, RedirectKind};
+use std::ffi::OsString;
 
 /// The heading of what every command takes.
 const EVERYWHERE: &str = "Everywhere";
@@ -18,6 +19,13 @@ const STATUS_EXITS: &str = "\
 Exit codes, the first that applies: 9 disk full or data damaged, 6 keychain locked, silent or absent,
   8 configuration to fix, 3 an account needs its sign-in, 4 an account's token has ended and cannot be refreshed
   for now, 1 another problem, 0 all is well. An account that is signed out is well.";
+
+const EXEC: &str = "\
+The command alone has the token; it replaces larder, so its exit code and signals are its own. An environment goes stale:
+  the token is to live for 15 minutes or half of its lifetime, whichever is less, and nothing can give the command another
+  one while it runs. A program that runs for long should ask for a token each time it needs one, with `larder token`.
+  Whatever the command starts inherits the token as well.
+Exit codes: the command's own; 127 where it is not found, 126 where it cannot be run; before that, larder's.";
 
 /// Keeps your OAuth accounts signed in and their tokens fresh.
 #[derive(Parser)]
@@ -62,15 +70,36 @@ pub enum Command {
         /// How long it must still be good for, as 90, 90s, 5m or 1h
         #[arg(long, value_name = "DURATION", value_parser = duration::seconds)]
         min_validity: Option<u64>,
-        /// How to print it: alone, with all that is known about it, or as an HTTP header [default: raw]
+        /// How to print it [default: raw]
         #[arg(long, value_enum, hide_default_value = true)]
         format: Option<Format>,
+        /// With `--format xoauth2`: whose mailbox [default: the account's e-mail address]
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        user: Option<String>,
+        /// The last token you got was answered 401: get a newer one, unless it was replaced meanwhile
+        #[arg(long)]
+        rejected: bool,
+        /// The same of one certain token, read from stdin (`-`)
+        #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with = "rejected")]
+        rejected_token: Option<String>,
         /// For a token that is bound to a key: a proof for this one request as well
         #[arg(long, num_args = 2, value_names = ["METHOD", "URL"])]
         dpop: Option<Vec<String>>,
         /// What the server sent as DPoP-Nonce [default: what it last sent to Larder]
         #[arg(long, value_name = "NONCE", requires = "dpop")]
         dpop_nonce: Option<String>,
+    },
+    /// Run a command with a token in its environment
+    #[command(after_help = EXEC)]
+    Exec {
+        /// Its label or id
+        account: String,
+        /// The variable that holds the token
+        #[arg(long, value_name = "NAME", default_value = "ACCESS_TOKEN", value_parser = exec::variable)]
+        name: String,
+        /// What to run, with its arguments
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
     },
     /// Refresh an account's token now
     Refresh(Which),
@@ -334,6 +363,10 @@ pub enum Format {
     Json,
     /// `Authorization: Bearer …`; with --dpop `DPoP: …` on a second line
     Header,
+    /// The SASL string of XOAUTH2 in base64, where a program takes that whole
+    Xoauth2,
+    /// An ExecCredential, for kubectl and its kin
+    K8s,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -432,6 +465,9 @@ mod tests {
         assert!(!parses("larder sign-out"));
         assert!(!parses("larder sign-out work --all"));
         assert!(!parses("larder callback a b"));
+        assert!(parses("larder token a --rejected-token -"));
+        assert!(!parses("larder token a --rejected-token secret"));
+        assert!(!parses("larder token a --rejected --rejected-token -"));
         assert!(!parses("larder policy set allow --program git"));
     }
 

@@ -8,10 +8,13 @@ mod browser;
 mod doctor;
 mod duration;
 mod events;
+mod exec;
+mod formats;
 mod passphrase;
 mod policy;
 mod print;
 mod providers;
+mod rejected;
 mod sign_in;
 mod status;
 mod table;
@@ -19,7 +22,7 @@ mod words;
 
 use args::{Args, Command};
 use clap::Parser;
-use larder_client::{Client, Problem, Start};
+use larder_client::{Client, Problem, Start, Wanted};
 use larder_core::problem::Exit;
 use print::{Failure, Print};
 use std::process::ExitCode;
@@ -66,9 +69,12 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Callback { url } => sign_in::callback(context, url)?,
         Command::Accounts => accounts::list(context)?,
         Command::Status => return status::status(context),
-        Command::Token { account, min_validity, format, dpop, dpop_nonce } => {
-            accounts::token(context, &account, min_validity, format, accounts::proof(dpop, dpop_nonce))?;
+        Command::Token { account, min_validity, format, user, rejected, rejected_token, dpop, dpop_nonce } => {
+            let rejected = rejected::rejected(rejected, rejected_token.is_some())?;
+            let dpop = accounts::proof(dpop, dpop_nonce);
+            accounts::token(context, &account, Wanted { min_validity, dpop, rejected }, format, user)?;
         }
+        Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only, browser } => {
             accounts::sign_out(context, which, forget, here_only, browser)?;

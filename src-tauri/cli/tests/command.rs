@@ -132,6 +132,113 @@ fn a_bound_token_comes_with_the_proof_that_was_asked_for() {
     assert_eq!(usage(&["token", "work", "--dpop-nonce", "n"]), Some(2));
 }
 
+/// The account with an e-mail address, as the agent shows it.
+fn view_with(email: &str) -> String {
+    let account = ACCOUNT.replace("\"email\":null", &format!("\"email\":{email}"));
+    answer(&format!(
+        r#"{{"is":"view","at":0,"accounts":[{account}],"attempts":[],"providers":[],
+        "keychain":{{"kind":"x","state":"open"}},"problems":[],"tray":"fresh","next_refresh":null}}"#
+    ))
+}
+
+#[test]
+fn xoauth2_names_the_accounts_person_or_whom_one_says() {
+    // `user=ada@x.example`, 0x01, `auth=Bearer at-1`, 0x01, 0x01.
+    let ada = "dXNlcj1hZGFAeC5leGFtcGxlAWF1dGg9QmVhcmVyIGF0LTEBAQ==\n";
+    let token = ["token", "work", "--format", "xoauth2"];
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN), &view_with("\"ada@x.example\"")]);
+    assert_eq!(said(&home.command(&token).output().unwrap()), (0, ada.to_owned(), String::new()));
+    agent.join().unwrap();
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN)]);
+    let output = home.command(&[&token[..], &["--user", "ada@x.example"]].concat()).output().unwrap();
+    assert_eq!(said(&output), (0, ada.to_owned(), String::new()));
+    agent.join().unwrap();
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN), &view_with("null")]);
+    let (exit, stdout, stderr) = said(&home.command(&token).output().unwrap());
+    assert_eq!((exit, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("--user") && !stderr.contains("at-1"), "{stderr}");
+    agent.join().unwrap();
+    let usage = |more: &[&str]| Home::new().command(&[&token[..], more].concat()).output().unwrap().status.code();
+    assert_eq!(usage(&["--dpop", "GET", "https://x.example"]), Some(2));
+    assert_eq!(usage(&["--user", ""]), Some(2));
+}
+
+#[test]
+fn kubernetes_gets_its_credential_in_the_version_that_it_names() {
+    let dated = answer(&TOKEN.replace("\"expires_at\":null", "\"expires_at\":1700000000999"));
+    for (info, version) in
+        [(None, "v1"), (Some(r#"{"apiVersion":"client.authentication.k8s.io/v1beta1","spec":{}}"#), "v1beta1")]
+    {
+        let home = Home::new();
+        let agent = home.agent(&[&dated]);
+        let mut command = home.command(&["token", "work", "--format", "k8s"]);
+        command.env_remove("KUBERNETES_EXEC_INFO").envs(info.map(|info| ("KUBERNETES_EXEC_INFO", info)));
+        let (exit, stdout, stderr) = said(&command.output().unwrap());
+        assert_eq!((exit, stderr.as_str()), (0, ""));
+        let credential: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let expected = serde_json::json!({
+            "apiVersion": format!("client.authentication.k8s.io/{version}"),
+            "kind": "ExecCredential",
+            "status": { "token": "at-1", "expirationTimestamp": "2023-11-14T22:13:20Z" },
+        });
+        assert_eq!(credential, expected);
+        agent.join().unwrap();
+    }
+}
+
+#[test]
+fn a_command_has_the_token_in_its_environment_and_ends_as_it_does() {
+    // Its own process: the shell that prints its id is the one that was started.
+    let script = "printf '%s %s %s' \"$ACCESS_TOKEN\" \"$OTHER\" $$; cat; exit 7";
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN)]);
+    let mut command = home.command(&["exec", "work", "--", "sh", "-c", script]);
+    command.env("OTHER", "stays").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let pid = child.id();
+    child.stdin.take().unwrap().write_all(b" and its input").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(said(&output), (7, format!("at-1 stays {pid} and its input"), String::new()));
+    let asked: serde_json::Value = serde_json::from_str(&agent.join().unwrap()[0]).unwrap();
+    assert_eq!(asked["request"]["min_validity"], 900);
+    // Under another name, it stands there alone.
+    let home = Home::new();
+    let agent = home.agent(&[&answer(TOKEN)]);
+    let script = "echo ${GH_TOKEN-none} ${ACCESS_TOKEN-none}; kill -TERM $$";
+    let mut command = home.command(&["exec", "work", "--name", "GH_TOKEN", "--", "sh", "-c", script]);
+    let output = command.env_remove("ACCESS_TOKEN").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "at-1 none\n");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(15));
+    agent.join().unwrap();
+}
+
+#[test]
+fn less_life_than_asked_for_is_said_and_what_cannot_be_run_too() {
+    let run = |until: u64, command: &[&str]| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let home = Home::new();
+        let text = TOKEN.replace("\"expires_at\":null", &format!("\"expires_at\":{}", (now + until) * 1000));
+        let agent = home.agent(&[&answer(&text)]);
+        let output = home.command(&[&["exec", "work", "--"], command].concat()).output().unwrap();
+        agent.join().unwrap();
+        said(&output)
+    };
+    assert_eq!(run(1000, &["true"]), (0, String::new(), String::new()));
+    let (exit, stdout, stderr) = run(300, &["true"]);
+    assert_eq!((exit, stdout.as_str()), (0, ""));
+    assert!(stderr.contains("ends in 4 min") || stderr.contains("ends in 5 min"), "{stderr}");
+    let (exit, _, stderr) = run(1000, &["/nowhere/command"]);
+    assert!(exit == 127 && stderr.contains("/nowhere/command") && !stderr.contains("at-1"), "{exit} {stderr}");
+    assert_eq!(run(1000, &["/"]).0, 126);
+    let usage = |arguments: &[&str]| Home::new().command(arguments).output().unwrap().status.code();
+    assert_eq!(usage(&["exec", "work"]), Some(2));
+    assert_eq!(usage(&["exec", "work", "true"]), Some(2));
+    assert_eq!(usage(&["exec", "work", "--name", "A=B", "--", "true"]), Some(2));
+}
+
 #[test]
 fn a_token_that_would_break_its_line_is_not_printed() {
     let home = Home::new();

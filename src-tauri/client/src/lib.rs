@@ -23,7 +23,7 @@ mod wire;
 
 pub use larder_core::problem::Problem;
 pub use larder_core::profile::Profile;
-pub use larder_core::protocol::{Answer, OnWire, ProofFor, Push, Request};
+pub use larder_core::protocol::{Answer, OnWire, ProofFor, Push, Rejected, Request};
 pub use larder_core::words::sentence;
 pub use start::{AGENT_VARIABLE, Start, agent_program};
 pub use stream::Pushes;
@@ -86,9 +86,12 @@ pub fn stop(profile: &Profile) -> Result<bool, Problem> {
 /// The same request once more, where asking twice is the same as asking once.
 fn repeatable(request: &Request) -> Option<Request> {
     match request {
-        Request::Token { account, min_validity, dpop } => {
-            Some(Request::Token { account: account.clone(), min_validity: *min_validity, dpop: dpop.clone() })
-        }
+        Request::Token { account, min_validity, dpop, rejected } => Some(Request::Token {
+            account: account.clone(),
+            min_validity: *min_validity,
+            dpop: dpop.clone(),
+            rejected: rejected.clone(),
+        }),
         Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
         Request::Events { limit } => Some(Request::Events { limit: *limit }),
         Request::Audit { filter } => Some(Request::Audit { filter: filter.clone() }),
@@ -137,6 +140,17 @@ pub struct Token {
     pub account: String,
     /// The proof that was asked for, for the header `DPoP` of that one request.
     pub dpop: Option<OnWire>,
+}
+
+/// Which access token is wanted, and what with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// How long it must still be good for, in seconds.
+    pub min_validity: Option<u64>,
+    /// A proof of the token's key for one request to a resource server (RFC 9449).
+    pub dpop: Option<ProofFor>,
+    /// A newer one than this, which was answered 401.
+    pub rejected: Option<Rejected>,
 }
 
 /// A connection to a profile's agent. One request at a time; a program that needs more opens more of them.
@@ -276,7 +290,7 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; most often [`Problem::SignInNeeded`], [`Problem::Denied`] or one that passes.
     pub fn token(&mut self, account: &str, min_validity: Option<u64>) -> Result<Token, Problem> {
-        self.token_for(account, min_validity, None)
+        self.token_as(account, Wanted { min_validity, ..Wanted::default() })
     }
 
     /// As [`Client::token`], with a proof of the token's key for one request to a resource server (RFC 9449).
@@ -289,18 +303,20 @@ impl Client {
         min_validity: Option<u64>,
         request: ProofFor,
     ) -> Result<Token, Problem> {
-        let token = self.token_for(account, min_validity, Some(request))?;
-        // An agent from before there were proofs ignores that one was asked for.
-        if token.dpop.is_some() { Ok(token) } else { Err(unexpected("token")) }
+        self.token_as(account, Wanted { min_validity, dpop: Some(request), ..Wanted::default() })
     }
 
-    fn token_for(
-        &mut self,
-        account: &str,
-        min_validity: Option<u64>,
-        dpop: Option<ProofFor>,
-    ) -> Result<Token, Problem> {
-        match self.ask(Request::Token { account: account.to_owned(), min_validity, dpop })? {
+    /// As [`Client::token`], with all that can be said about which one it is to be.
+    ///
+    /// # Errors
+    /// As [`Client::token`] and [`Client::proven_token`]; [`Problem::TokenRejected`] where the token that was rejected came
+    /// instead of one that was.
+    pub fn token_as(&mut self, account: &str, wanted: Wanted) -> Result<Token, Problem> {
+        let Wanted { min_validity, dpop, rejected } = wanted;
+        let proven = dpop.is_some();
+        match self.ask(Request::Token { account: account.to_owned(), min_validity, dpop, rejected })? {
+            // An agent from before there were proofs ignores that one was asked for.
+            Answer::Token { dpop, .. } if proven && dpop.is_none() => Err(unexpected("token")),
             Answer::Token { access_token, token_type, expires_at, scope, account, dpop } => {
                 Ok(Token { access_token, token_type, expires_at, scope, account, dpop })
             }

@@ -69,18 +69,35 @@ pub enum GrantType {
 }
 
 /// An access token's facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// When it ends; unknown where the provider did not say.
     pub expires: Option<Moment>,
     /// How long it was good for when it was new, in milliseconds.
     pub lifetime: Option<i64>,
+    /// The generation that it came with, which names it: no two access tokens of an account have the same one.
+    pub issued: Generation,
+    /// Somebody was answered 401 with it.
+    pub rejected: bool,
+    /// It came instead of one that was rejected, then.
+    pub instead: Option<Now>,
 }
 
 impl Access {
-    /// The access token of this grant.
-    pub fn of(grant: &Grant) -> Self {
-        Self { expires: grant.expires(), lifetime: grant.lifetime.map(millis) }
+    /// The access token of this grant, which came with this generation.
+    pub fn of(grant: &Grant, issued: Generation) -> Self {
+        Self { expires: grant.expires(), lifetime: grant.lifetime.map(millis), issued, ..Self::default() }
+    }
+
+    /// Whether an asker means this one when it says which token was rejected, or one that is newer still.
+    pub fn is_rejected(&self, rejected: Option<Generation>) -> bool {
+        rejected.is_some_and(|rejected| rejected >= self.issued)
+    }
+
+    /// Whether it came so short a time ago instead of one that was rejected that yet another one would not help.
+    pub fn replaced_lately(&self, now: Now) -> bool {
+        let rest = millis(schedule::REJECTED_REST);
+        self.instead.is_some_and(|since| now.boot.0.saturating_sub(since.boot.0) < rest)
     }
 
     /// Whether it is good for at least this many milliseconds more.

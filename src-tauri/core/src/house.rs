@@ -57,11 +57,8 @@ pub struct Ask {
 /// What an asker waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// An access token that is good for so many milliseconds.
-    Token {
-        /// See [`schedule::least_validity`].
-        least: Option<Duration>,
-    },
+    /// An access token.
+    Token(Wanted),
     /// A refresh to end, since this generation.
     Refresh {
         /// The generation when it was asked for.
@@ -69,6 +66,15 @@ pub enum Want {
     },
     /// A sign-out to end.
     SignOut,
+}
+
+/// Which access token an asker wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// How long it is to be good for at least; see [`schedule::least_validity`].
+    pub least: Option<Duration>,
+    /// A newer one than this, which a resource server answered 401 to.
+    pub rejected: Option<Generation>,
 }
 
 /// What happens in the house.
@@ -409,6 +415,9 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
             (Verdict::Refresh, _) => Verdict::Wait,
             (verdict, _) => verdict,
         };
+        if let (Verdict::Wait, Want::Token(wanted)) = (&verdict, &ask.want) {
+            doubt(house, &ask.account, wanted.rejected);
+        }
         match verdict {
             Verdict::Now(effect) => {
                 effects.push(effect);
@@ -427,6 +436,14 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
             }
             Verdict::Refresh | Verdict::Wait => place += 1,
         }
+    }
+}
+
+/// Somebody waits for a token because this one was rejected: the next one is known to have come instead of it.
+fn doubt(house: &mut House, account: &AccountId, rejected: Option<Generation>) {
+    let known = house.accounts.iter_mut().find(|known| known.id == *account);
+    if let Some(access) = known.and_then(|known| known.access.as_mut()) {
+        access.rejected |= access.is_rejected(rejected);
     }
 }
 
@@ -460,11 +477,15 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
         _ => return refuse(signed_out()),
     };
     match &ask.want {
-        Want::Token { least } => {
+        Want::Token(Wanted { least, rejected }) => {
+            let rejected = account.access.filter(|access| access.is_rejected(*rejected));
+            if rejected.is_some_and(|access| access.replaced_lately(now)) {
+                return refuse(Problem::TokenRejected { account: account.identity.label.clone() });
+            }
             let good = account
                 .access
                 .is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
-            if good {
+            if good && rejected.is_none() {
                 return Verdict::Now(HouseEffect::HandOut { ask: ask.id, account: account.id.clone() });
             }
         }
@@ -666,7 +687,7 @@ fn stored(
     let grant_type = attempt.grant_type();
     effects.push(HouseEffect::ForgetAttempt { attempt: id.clone() });
     let known = house.accounts.iter().position(|account| account.id == account_id);
-    let access = account::Access::of(&person.grant);
+    let access = account::Access::of(&person.grant, generation);
     let mut account = Account {
         id: account_id.clone(),
         generation,

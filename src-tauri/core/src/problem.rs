@@ -30,6 +30,8 @@ pub enum Problem {
     SignInNeeded { account: String, why: Why },
     /// The account is signed out.
     SignedOut { account: String },
+    /// A token was rejected (401), and the fresh one that came instead of it as well.
+    TokenRejected { account: String },
     /// The policy, or the person, said no.
     Denied { program: String, account: String },
 
@@ -269,6 +271,7 @@ impl Problem {
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }
             | P::RegistrationLeft { .. }
+            | P::TokenRejected { .. }
             | P::AlreadyRunning { .. }
             | P::BadCallback { .. }
             | P::UnknownCallback

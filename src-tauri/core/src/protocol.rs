@@ -27,6 +27,9 @@ pub const MOST_ANSWER: usize = 16 * 1024 * 1024;
 /// The longest redirect that is looked at, in bytes: browsers cut at 32 KiB and more, codes and state take below 8.
 pub const MOST_CALLBACK: usize = 16 * 1024;
 
+/// The longest token that a program gives back, in bytes: a signed one with many claims takes some KiB.
+pub const MOST_TOKEN: usize = 32 * 1024;
+
 /// The longest passphrase, in bytes: longer than any that a person types.
 pub const MOST_PASSPHRASE: usize = 1024;
 
@@ -79,6 +82,17 @@ pub struct ProofFor {
     /// What the resource server sent as `DPoP-Nonce`, if it did.
     #[serde(default)]
     pub nonce: Option<String>,
+}
+
+/// Which token a resource server rejected (RFC 6750 section 3.1, `invalid_token`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rejected {
+    /// The last one that the program which asks was given.
+    Last,
+    /// This one.
+    #[serde(serialize_with = "OnWire::write", deserialize_with = "OnWire::read")]
+    Token(OnWire),
 }
 
 /// How a person is to authenticate at a sign-in (OpenID Connect Core 3.1.2.1, RFC 9470 section 4); what is left out is the
@@ -181,6 +195,9 @@ pub enum Request {
         /// For a token that is bound to a key: a proof for this one request as well.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dpop: Option<ProofFor>,
+        /// That a token was answered 401, so that a newer one is wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rejected: Option<Rejected>,
     },
     /// Refreshes now; answered when it ended.
     Refresh {

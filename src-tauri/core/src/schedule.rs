@@ -32,6 +32,10 @@ pub const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
 /// Between two tries that askers bring forward.
 pub const ASKER_RETRY: Duration = Duration::from_secs(10);
 
+/// A token that came instead of a rejected one is not replaced in turn before this: a program that is answered 401 whatever
+/// it sends costs a provider one request in that time, however often it asks.
+pub const REJECTED_REST: Duration = Duration::from_secs(5 * 60);
+
 /// A stable number in 0..1000 for this account, generation and attempt.
 fn permille(account: &AccountId, generation: Generation, attempt: u32) -> u32 {
     let mut hasher = DefaultHasher::new();

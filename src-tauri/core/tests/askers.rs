@@ -3,10 +3,12 @@
 mod common;
 
 use common::*;
-use larder_core::account::{Refresh, UNDO};
-use larder_core::effect::{Arrival, HouseEffect, Trouble};
-use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_ASKS, Want};
+use larder_core::account::{Event, Refresh, UNDO};
+use larder_core::effect::{Arrival, HouseEffect, Outcome, Trouble};
+use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_ASKS, Want, Wanted};
+use larder_core::names::Generation;
 use larder_core::problem::{Problem, Why};
+use larder_core::schedule;
 
 #[test]
 fn a_token_that_is_good_is_handed_out_at_once() {
@@ -29,7 +31,7 @@ fn a_token_that_would_end_on_the_way_is_refreshed_first() {
 fn whoever_asks_for_more_life_than_is_left_waits_for_a_refresh() {
     let mut home = Home::with_many(1);
     home.now = later(home.now, HOUR * 2 / 3);
-    let want = Want::Token { least: Some(seconds(25 * 60)) };
+    let want = Want::Token(Wanted { least: Some(seconds(25 * 60)), ..Wanted::default() });
     let (ask, effects) = home.ask("0", want);
     assert_eq!((answer(&effects, ask), begun(&effects)), (None, 1));
 }
@@ -37,7 +39,7 @@ fn whoever_asks_for_more_life_than_is_left_waits_for_a_refresh() {
 #[test]
 fn asking_for_more_life_than_any_token_has_does_not_refresh_a_fresh_one() {
     let mut home = Home::with_many(1);
-    let (ask, effects) = home.ask("0", Want::Token { least: Some(seconds(86_400)) });
+    let (ask, effects) = home.ask("0", Want::Token(Wanted { least: Some(seconds(86_400)), ..Wanted::default() }));
     assert_eq!((answer(&effects, ask), begun(&effects)), (Some(Ok(())), 0));
 }
 
@@ -222,4 +224,81 @@ fn one_accounts_trouble_keeps_nobody_waiting_for_another() {
     let (ask, effects) = home.ask_for_token("1");
     assert_eq!(answer(&effects, ask), Some(Ok(())));
     assert!(matches!(home.refresh("0"), Refresh::Waiting { .. }));
+}
+
+/// Asks for a token, and says that the one of this generation was answered 401.
+fn ask_for_newer(home: &mut Home, rejected: u64) -> (u64, Vec<HouseEffect>) {
+    home.ask("0", Want::Token(Wanted { rejected: Some(Generation(rejected)), ..Wanted::default() }))
+}
+
+#[test]
+fn a_rejected_token_is_replaced_once_for_however_many_say_so() {
+    let mut home = Home::with_many(1);
+    let asks: Vec<_> = (0..100).map(|_| ask_for_newer(&mut home, 1)).collect();
+    let begun: usize = asks.iter().map(|(_, effects)| begun(effects)).sum();
+    assert_eq!(begun, 1);
+    // Whoever does not complain is not made to wait.
+    let (other, effects) = home.ask_for_token("0");
+    assert_eq!(answer(&effects, other), Some(Ok(())));
+    home.arrive("0", prepared());
+    let effects = home.refreshed("0");
+    assert!(asks.iter().all(|(ask, _)| answer(&effects, *ask) == Some(Ok(()))));
+    assert_eq!(home.under_way(), 0);
+}
+
+#[test]
+fn a_token_that_was_replaced_since_is_no_reason_for_a_refresh() {
+    let mut home = Home::with_many(1);
+    home.send("0");
+    home.refreshed("0");
+    let (ask, effects) = ask_for_newer(&mut home, 1);
+    assert_eq!((answer(&effects, ask), begun(&effects)), (Some(Ok(())), 0));
+}
+
+#[test]
+fn a_program_that_is_rejected_whatever_it_sends_costs_one_request_in_five_minutes() {
+    let mut home = Home::with_many(1);
+    let mut requests = 0;
+    let mut refused = 0;
+    let rejected = Problem::TokenRejected { account: "0".to_owned() };
+    // Once a second, for ten minutes, which the token outlives.
+    for _ in 0..600 {
+        let newest = home.get("0").access.unwrap().issued;
+        let (ask, effects) = ask_for_newer(&mut home, newest.0);
+        requests += begun(&effects);
+        if begun(&effects) == 1 {
+            home.arrive("0", prepared());
+            assert_eq!(answer(&home.refreshed("0"), ask), Some(Ok(())));
+        } else {
+            assert_eq!(answer(&effects, ask), Some(Err(rejected.clone())));
+            refused += 1;
+        }
+        home.pass(seconds(1));
+    }
+    assert_eq!((requests, refused), (2, 598));
+    assert_eq!(schedule::REJECTED_REST, seconds(300));
+    let (other, effects) = home.ask_for_token("0");
+    assert_eq!(answer(&effects, other), Some(Ok(())), "others are served");
+}
+
+#[test]
+fn a_rejected_token_in_an_account_that_cannot_be_refreshed_now_ends_in_the_reason() {
+    let mut home = Home::with_many(1);
+    home.send("0");
+    home.arrive("0", transient(unreachable()));
+    // Others still get it; whoever was answered 401 with it hears why there is no newer one.
+    let (ask, effects) = ask_for_newer(&mut home, 1);
+    assert_eq!(answer(&effects, ask), Some(Err(unreachable())));
+    home.pass(schedule::ASKER_RETRY);
+    home.arrive("0", prepared());
+    let fix = Problem::ScopeRefused { provider: "work".to_owned(), detail: "d".to_owned() };
+    home.arrive("0", Arrival::Answered(Outcome::NeedsFix(fix.clone())));
+    let (ask, effects) = ask_for_newer(&mut home, 1);
+    assert_eq!((answer(&effects, ask), begun(&effects)), (Some(Err(fix)), 0));
+    home.to("0", Event::Corrected);
+    home.arrive("0", prepared());
+    home.arrive("0", Arrival::Answered(Outcome::NeedsSignIn(Why::Refused)));
+    let (ask, effects) = ask_for_newer(&mut home, 1);
+    let needs = Problem::SignInNeeded { account: "0".to_owned(), why: Why::Refused };
+    assert_eq!((answer(&effects, ask), begun(&effects)), (Some(Err(needs)), 0));
 }

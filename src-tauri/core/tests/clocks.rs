@@ -97,7 +97,11 @@ fn sleep_counts() {
 
 #[test]
 fn what_an_earlier_start_of_the_machine_wrote_down_goes_by_the_wall_clock() {
-    let access = Access { expires: Some(Moment { boot: None, ..START.plus(HOUR) }), lifetime: Some(3_600_000) };
+    let access = Access {
+        expires: Some(Moment { boot: None, ..START.plus(HOUR) }),
+        lifetime: Some(3_600_000),
+        ..Access::default()
+    };
     let mut home = Home::with(vec![signed_in("a", access, true)]);
     home.now = Now { boot: BootTime(1000), ..home.now };
     let (ask, effects) = home.ask_for_token("a");
@@ -108,7 +112,11 @@ fn what_an_earlier_start_of_the_machine_wrote_down_goes_by_the_wall_clock() {
 
 #[test]
 fn after_a_restart_a_clock_far_behind_makes_nothing_fresher() {
-    let access = Access { expires: Some(Moment { boot: None, ..START.plus(HOUR) }), lifetime: Some(3_600_000) };
+    let access = Access {
+        expires: Some(Moment { boot: None, ..START.plus(HOUR) }),
+        lifetime: Some(3_600_000),
+        ..Access::default()
+    };
     let mut home = Home::with(vec![signed_in("a", access, true)]);
     // As on a machine whose battery is empty: no token has more life left than it had when it was new.
     home.now = Now { wall: WallTime(START.wall.0 - YEAR * 1000), boot: BootTime(1000) };
@@ -118,7 +126,11 @@ fn after_a_restart_a_clock_far_behind_makes_nothing_fresher() {
 
 #[test]
 fn after_a_restart_a_clock_far_behind_costs_one_refresh_and_no_sleepless_night() {
-    let access = Access { expires: Some(Moment { boot: None, ..START.plus(HOUR) }), lifetime: Some(3_600_000) };
+    let access = Access {
+        expires: Some(Moment { boot: None, ..START.plus(HOUR) }),
+        lifetime: Some(3_600_000),
+        ..Access::default()
+    };
     let mut home = Home::with(vec![signed_in("a", access, true)]);
     home.now = Now { wall: WallTime(START.wall.0 - YEAR * 1000), boot: BootTime(1000) };
     home.tick();

@@ -178,7 +178,7 @@ fn a_missing_key_and_a_changed_row_need_their_person() {
 
 #[test]
 fn without_a_refresh_token_the_session_ends_with_its_access_token() {
-    let access = Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000) };
+    let access = Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000), ..Access::default() };
     let mut home = Home::with(vec![signed_in("a", access, false)]);
     let (ask, effects) = home.ask_for_token("a");
     assert_eq!(answer(&effects, ask), Some(Ok(())));
@@ -192,7 +192,7 @@ fn without_a_refresh_token_the_session_ends_with_its_access_token() {
 
 #[test]
 fn a_session_without_a_refresh_token_ends_in_the_very_moment_its_token_does() {
-    let access = Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000) };
+    let access = Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000), ..Access::default() };
     let mut home = Home::with(vec![signed_in("a", access, false)]);
     home.pass(HOUR);
     assert!(home.house.wake(home.now).is_none_or(|left| left > 0), "woken for nothing, again and again");

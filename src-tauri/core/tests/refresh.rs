@@ -51,7 +51,7 @@ fn new_tokens_count_only_once_they_are_on_the_disk() {
     assert_eq!((home.get("0").generation, home.get("0").access), (Generation(1), before));
     home.arrive("0", Arrival::Saved);
     assert_eq!(home.get("0").generation, Generation(2));
-    assert_eq!(home.get("0").access, Some(Access::of(&grant(home.now))));
+    assert_eq!(home.get("0").access, Some(Access::of(&grant(home.now), Generation(2))));
     assert_eq!(home.get("0").refreshed_at, Some(home.now.wall));
 }
 
@@ -135,7 +135,7 @@ fn a_response_without_a_lifetime_reuses_the_last_one_reported() {
 
 #[test]
 fn without_any_lifetime_a_token_is_refreshed_when_somebody_wants_it_and_never_by_itself() {
-    let unknown = Access { expires: None, lifetime: None };
+    let unknown = Access { expires: None, lifetime: None, ..Access::default() };
     let mut home = Home::with(vec![signed_in("a", unknown, true)]);
     assert_eq!(begun(&home.tick()), 0);
     assert_eq!(home.house.wake(home.now), None);

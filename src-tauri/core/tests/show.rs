@@ -147,7 +147,7 @@ fn what_was_cleared_is_not_shown_any_more() {
 
 #[test]
 fn the_next_refresh_is_the_earliest_one() {
-    let sooner = Access { expires: Some(START.plus(HOUR / 2)), lifetime: Some(1_800_000) };
+    let sooner = Access { expires: Some(START.plus(HOUR / 2)), lifetime: Some(1_800_000), ..Access::default() };
     let home = Home::with(vec![account("0"), signed_in("1", sooner, true), account("2")]);
     let next = view(&home).next_refresh;
     assert_eq!(next.as_ref().map(|next| next.account.as_str()), Some("1"));
@@ -171,7 +171,7 @@ fn every_state_can_be_shown_before_and_after_every_time() {
     ];
     for (sign_out, undoable) in [(false, false), (true, true), (true, false)] {
         for steps in steps {
-            for access in [Some(Access { expires: None, lifetime: None }), account("0").access] {
+            for access in [Some(Access { expires: None, lifetime: None, ..Access::default() }), account("0").access] {
                 let mut home = Home::with(vec![Account { access, ..account("0") }]);
                 home.to("0", Event::RefreshNow);
                 for arrival in steps {

@@ -9,7 +9,7 @@ use common::*;
 use larder_core::account::{Access, Account, Clearing, Event, Refresh, Session};
 use larder_core::attempt::{Attempt, AuthorizationError, Phase, Redirected};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome, Trouble};
-use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_AT_ONCE, Want};
+use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_AT_ONCE, Want, Wanted};
 use larder_core::names::{AccountId, Generation, Operation};
 use larder_core::problem::{Problem, Why};
 use larder_core::time::{Moment, Now, WallTime};
@@ -32,6 +32,7 @@ enum Promise {
     StoredBeforePublished,
     NoHandOutWhenSignedOut,
     HandedOutIsGood,
+    RejectedNotHandedOut,
     EveryAskAnsweredOnce,
     KeyDeletedBeforeSignedOut,
     SignOutIsCarriedOut,
@@ -90,6 +91,8 @@ struct Life {
     /// Accounts whose sign-out must end as one.
     leaving: BTreeSet<String>,
     asked: BTreeSet<u64>,
+    /// Who wants another token than this.
+    rejected: BTreeMap<u64, Generation>,
     answered: BTreeSet<u64>,
     /// Sign-ins by number: what is with the provider or the disk, and who it is.
     attempts: usize,
@@ -119,6 +122,7 @@ impl Life {
             keyless: BTreeSet::new(),
             leaving,
             asked: BTreeSet::new(),
+            rejected: BTreeMap::new(),
             answered: BTreeSet::new(),
             attempts: 0,
             exchanging: Vec::new(),
@@ -215,10 +219,17 @@ impl Life {
         let want = match self.dice.below(6) {
             0 => Want::Refresh { from: generation },
             1 => Want::SignOut,
-            2 => Want::Token { least: Some(seconds(1800)) },
-            _ => Want::Token { least: None },
+            2 => Want::Token(Wanted { least: Some(seconds(1800)), ..Wanted::default() }),
+            3 => {
+                let known = self.home.house.find(&account).ok().and_then(|known| known.access);
+                Want::Token(Wanted { rejected: known.map(|access| access.issued), ..Wanted::default() })
+            }
+            _ => Want::Token(Wanted::default()),
         };
         self.remember();
+        if let Want::Token(Wanted { rejected: Some(rejected), .. }) = &want {
+            self.rejected.insert(self.home.next_ask(), *rejected);
+        }
         let (ask, effects) = self.home.ask(&account, want);
         self.asked.insert(ask);
         self.look_at(&effects);
@@ -394,6 +405,9 @@ impl Life {
                 }
                 HouseEffect::HandOut { ask, account } => {
                     self.hands_out(account);
+                    let newest = self.home.house.find(account.as_str()).ok().and_then(|known| known.access);
+                    let newer = self.rejected.get(ask).is_none_or(|old| newest.is_some_and(|new| new.issued > *old));
+                    self.expect(Promise::RejectedNotHandedOut, newer, || format!("{account}: {newest:?}"));
                     self.answers_ask(*ask);
                 }
                 HouseEffect::Answer { ask } => self.answers_ask(*ask),
@@ -640,13 +654,17 @@ fn some_account(dice: &mut Dice, number: usize) -> Account {
     let name = number.to_string();
     match dice.below(10) {
         0 => with_refresh(&name, Refresh::Journaled { hash: "hash".into() }),
-        1 => signed_in(&name, Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000) }, false),
-        2 => signed_in(&name, Access { expires: None, lifetime: None }, true),
+        1 => signed_in(
+            &name,
+            Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000), ..Access::default() },
+            false,
+        ),
+        2 => signed_in(&name, Access { expires: None, lifetime: None, ..Access::default() }, true),
         // Written down before the machine was started anew, with a clock that is right, or behind.
         5 | 6 => {
             let left = if dice.one_in(2) { HOUR } else { HOUR * 1000 };
             let expires = Some(Moment { boot: None, ..START.plus(left) });
-            signed_in(&name, Access { expires, lifetime: Some(3_600_000) }, !dice.one_in(4))
+            signed_in(&name, Access { expires, lifetime: Some(3_600_000), ..Access::default() }, !dice.one_in(4))
         }
         3 => Account { session: Session::NeedsSignIn { why: Why::Refused }, ..account(&name) },
         4 => {
@@ -705,6 +723,11 @@ fn nothing_is_handed_out_of_an_account_that_is_not_signed_in() {
 #[test]
 fn what_is_handed_out_is_good_for_a_while() {
     holds(Promise::HandedOutIsGood);
+}
+
+#[test]
+fn who_was_rejected_never_gets_the_same_token_again() {
+    holds(Promise::RejectedNotHandedOut);
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn every_problem() -> Vec<P> {
         P::ProviderInUse { provider: "PROVIDER".into(), accounts: s("ACCOUNTS") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
+        P::TokenRejected { account: s("ACCOUNT") },
         P::Denied { program: s("PROGRAM"), account: s("ACCOUNT") },
         P::Unreachable { host: s("HOST") },
         P::ProviderTrouble { host: s("HOST"), status: 503 },
@@ -97,6 +98,7 @@ fn exit(problem: &P) -> u8 {
         P::ProviderInUse { .. }
         | P::NoSuchAttempt { .. }
         | P::RegistrationLeft { .. }
+        | P::TokenRejected { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback

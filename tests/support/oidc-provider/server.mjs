@@ -9,7 +9,12 @@ import { createServer } from 'node:http';
 
 const machine = Number(process.env.MACHINE_LIFETIME ?? 0);
 const grants = {
-  grant_types: ['authorization_code', 'refresh_token', ...(machine ? ['client_credentials'] : [])],
+  grant_types: [
+    'authorization_code',
+    'refresh_token',
+    'urn:ietf:params:oauth:grant-type:device_code',
+    ...(machine ? ['client_credentials'] : []),
+  ],
   response_types: ['code'],
 };
 const confidential = (method) => ({
@@ -79,6 +84,7 @@ const provider = new Provider(issuer, {
   features: {
     clientCredentials: { enabled: machine > 0 },
     devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: machine > 0, allowedPolicy: () => true },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },

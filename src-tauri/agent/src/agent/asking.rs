@@ -1,6 +1,7 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
 use super::signing_in::More;
+use super::tokens::Asked;
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
@@ -10,10 +11,9 @@ use crate::http::Http;
 use crate::{client_auth, client_secret, doctor, dpop, report};
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
-use larder_core::protocol::ProofFor;
+use larder_core::protocol::{ProofFor, Rejected};
 use larder_core::view::{Check, CheckView, EventView};
 use secrecy::ExposeSecret;
-use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A sign-out that somebody waits for.
@@ -79,8 +79,8 @@ impl Agent {
                 });
             }
             Request::Callback { url, activation_token } => self.callback(&url, activation_token, reply).await,
-            Request::Token { account, min_validity, dpop } => {
-                self.token(peer, &account, min_validity, dpop, reply).await;
+            Request::Token { account, min_validity, dpop, rejected } => {
+                self.token(peer, &account, min_validity, dpop, rejected, reply).await;
             }
             Request::Refresh { account } => {
                 self.look_at_configuration().await;
@@ -230,6 +230,7 @@ impl Agent {
         account: &str,
         min_validity: Option<u64>,
         proof: Option<ProofFor>,
+        rejected: Option<Rejected>,
         reply: Reply,
     ) {
         let proof = match proof.map(|proof| dpop::checked(&proof).map(|url| (proof, url))).transpose() {
@@ -250,8 +251,7 @@ impl Agent {
         let path = peer.program.as_ref().map(|program| program.path.clone());
         match self.configuration.decide(path.as_deref(), &known) {
             Ok(Decision::Allow) => {
-                let least = min_validity.map(Duration::from_secs);
-                self.ask(peer, known.id, Want::Token { least }, proof, reply).await;
+                self.ask_for_token(peer, known, Asked { min_validity, proof, rejected }, reply).await;
             }
             // A policy that cannot be read allows nothing.
             Err(problem) => {
@@ -272,7 +272,7 @@ impl Agent {
         }
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         peer: Peer,
         account: AccountId,
@@ -333,7 +333,12 @@ impl Agent {
     /// Opens the access token and hands it over, off the loop.
     pub(super) fn hand_out(&mut self, ask: u64, account: AccountId) {
         let Some(Asker { reply, peer, proof }) = self.askers.remove(&ask) else { return };
-        let label = self.house.find(account.as_str()).map_or_else(|_| account.0.clone(), |a| a.identity.label.clone());
+        let known = self.house.find(account.as_str()).ok();
+        let label = known.map_or_else(|| account.0.clone(), |known| known.identity.label.clone());
+        if let Some(access) = known.and_then(|known| known.access) {
+            let program = peer.program.as_ref().map(|program| program.path.as_str()).unwrap_or_default();
+            self.given.note(&account, access.issued, program);
+        }
         let (hands, outbox, audit, pushes) =
             (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
         let now = hands.clock.now();

@@ -293,9 +293,8 @@ impl Walk {
         self.begun = true;
         let query = format!("SELECT {COLUMNS} FROM event WHERE number >= ?1 ORDER BY number LIMIT {AT_ONCE}");
         let mut statement = connection.prepare_cached(&query)?;
-        let mut rows = statement.query_map([from], read)?;
         let mut looked_at = 0;
-        while let Some(row) = rows.next() {
+        for row in statement.query_map([from], read)? {
             // A value of another type than its column's: SQLite would not have taken it.
             let row = row.map_err(|_| wrong(self.before.0 + 1, "it cannot be read"))?;
             self.look(&row)?;

@@ -174,7 +174,8 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
         (Refresh::Unsaved { operation: ours, grant, .. }, Arrival::Saved) if *ours == operation => {
             let grant = grant.clone();
             account.generation = account.generation.next();
-            let access = Access::of(&grant);
+            let instead = account.access.filter(|before| before.rejected).map(|_| now);
+            let access = Access { instead, ..Access::of(&grant, account.generation) };
             account.access = Some(access);
             account.refreshable = grant.refreshable;
             if let Some(scopes) = grant.scopes {

@@ -4,7 +4,7 @@
 use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, next_due};
 use larder_core::attempt::{Attempt, LIFETIME, Person, Phase, Redirected};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome};
-use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, house};
+use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, Wanted, house};
 use larder_core::names::{AccountId, AttemptId, Digest, Generation, Operation, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::time::{BootTime, Now, WallTime};
@@ -29,7 +29,7 @@ pub fn later(now: Now, by: Duration) -> Now {
 
 /// An account that signed in at [`START`] with a token for an hour.
 pub fn account(name: &str) -> Account {
-    signed_in(name, Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000) }, true)
+    signed_in(name, Access { expires: Some(START.plus(HOUR)), lifetime: Some(3_600_000), ..Access::default() }, true)
 }
 
 pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
@@ -48,7 +48,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
             grant_type: GrantType::AuthorizationCode,
         },
         session: Session::SignedOut,
-        access: Some(access),
+        access: Some(Access { issued: Generation(1), ..access }),
         refreshable,
         refreshed_at: Some(START.wall),
         signed_in_at: Some(START.wall),
@@ -276,6 +276,11 @@ impl Home {
         }
     }
 
+    /// The number that the next ask will have.
+    pub fn next_ask(&self) -> u64 {
+        self.next_ask + 1
+    }
+
     pub fn ask(&mut self, account: &str, want: Want) -> (u64, Vec<HouseEffect>) {
         self.next_ask += 1;
         let ask = Ask {
@@ -290,7 +295,7 @@ impl Home {
 
     /// Asks for a token without saying how long it shall be good.
     pub fn ask_for_token(&mut self, account: &str) -> (u64, Vec<HouseEffect>) {
-        self.ask(account, Want::Token { least: None })
+        self.ask(account, Want::Token(Wanted::default()))
     }
 
     /// Starts a sign-in, and brings it to where it is known who signed in.
