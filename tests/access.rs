@@ -324,3 +324,51 @@ fn a_certified_provider_takes_the_address_to_its_sign_out_page() {
     let page = session.ran("curl", &["--silent", "--fail", "--noproxy", "*", url]);
     assert!(page.contains("<form") && page.contains("logout"), "{page}");
 }
+
+/// OpenID Connect Core 3.1.2.1 names `select_account`, and not every server knows it: some refuse the whole request.
+#[test]
+fn who_signs_in_beside_somebody_else_may_choose_where_the_provider_says_that_it_can_ask() {
+    let (session, provider) = (Session::new(), OpenIdProvider::start());
+    provider.add(&session, "op", &[]);
+    let prompt = || query(&session.larder(&["sign-in", "op", "--no-browser"]).ok()).get("prompt").cloned();
+    provider.tell(|told| told.metadata = json!({ "prompt_values_supported": ["login", "select_account"] }));
+    assert_eq!(prompt(), None, "nobody is signed in yet");
+    sign_in_again(&session, &provider);
+    assert_eq!(prompt().as_deref(), Some("select_account"));
+    session.stop_agent();
+    for metadata in [json!({ "prompt_values_supported": ["login", "none", "consent"] }), json!({})] {
+        provider.tell(|told| told.metadata = metadata.clone());
+        assert_eq!(prompt(), None, "{metadata}");
+        session.stop_agent();
+    }
+}
+
+#[test]
+fn a_certified_provider_lets_a_second_account_sign_in() {
+    let session = Session::new();
+    let provider = OidcProvider::start(&session);
+    provider.add(&session, "op", "desktop", &[]);
+    for (user, label) in [("ada", "op"), ("grace", "op-2")] {
+        let url = session.larder(&["sign-in", "op", "--no-browser"]).ok();
+        session.larder_reads(&["callback"], &provider.browse(&url, user)).ok();
+        assert_eq!(session.account(label)["email"], format!("{user}@example.com"));
+    }
+}
+
+#[test]
+fn the_view_says_whether_there_is_a_person_and_whether_they_can_sign_out_in_the_browser() {
+    let (session, provider) = (Session::new(), OpenIdProvider::start());
+    provider.add(&session, "op", &[]);
+    sign_in_again(&session, &provider);
+    assert_eq!(session.account("op")["grant_type"], "authorization-code");
+    assert_eq!(session.account("op")["browser_sign_out"], false);
+    let endpoint = format!("{}/end", provider.issuer);
+    provider.tell(|told| told.metadata = json!({ "end_session_endpoint": endpoint }));
+    session.stop_agent();
+    sign_in_again(&session, &provider);
+    assert_eq!(session.account("op")["browser_sign_out"], true);
+    session.larder(&["sign-out", "op"]).ok();
+    session.stop_agent();
+    // Of a row that was read again, too.
+    assert_eq!(session.account("op")["browser_sign_out"], true);
+}

@@ -334,8 +334,8 @@ fn an_issuer_without_registration_and_one_that_refuses_it_say_what_to_do() {
     assert!(said.contains("larder providers add") && said.contains("dev.larder.desktop:/callback"), "{said}");
     let refusal = json!({ "error": "invalid_client_metadata", "error_description": "not for you" });
     for (page, part) in [
-        (Page::answer(400, refusal), "(invalid_client_metadata: not for you)"),
-        (Page::answer(401, json!({})), "(status 401: it gave no reason)"),
+        (Page::answer(400, refusal), "larder: The provider says: not for you"),
+        (Page::answer(401, json!({})), "(status 401)"),
         (Page::answer(201, json!({ "id": "x" })), "not that of a registration"),
         (Page::answer(201, json!({ "client_id": "" })), "cannot be one"),
         (

@@ -1,5 +1,6 @@
 //! The window, the tray, the menu and the link that comes back from the browser, on a real desktop without a monitor.
 
+mod account;
 mod one_app;
 mod refreshing;
 mod sign_in;

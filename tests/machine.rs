@@ -47,6 +47,7 @@ fn a_client_signs_in_as_itself_and_its_token_works() {
     let (session, provider) = signed_in(600);
     let account = session.account("bot");
     assert_eq!((&account["state"], &account["name"]), (&json!("fresh"), &json!(CLIENT)), "{account}");
+    assert_eq!(account["grant_type"], "client-credentials");
     assert_eq!(row::<String>(&session, "provider_account_id"), CLIENT);
     assert_eq!(row::<String>(&session, "grant_type"), "client_credentials");
     assert_eq!(row::<Option<Vec<u8>>>(&session, "refresh_token"), None);

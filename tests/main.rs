@@ -13,6 +13,7 @@ mod certified;
 mod commands;
 mod configuration;
 mod crashes;
+mod dead_tokens;
 mod desktop;
 mod device;
 mod hand_out;

@@ -242,3 +242,57 @@ describe("activity", () => {
     expect(rows[0]?.textContent).toContain("~/bin/backup-photos");
   });
 });
+
+describe("the provider's own words", () => {
+  it("stand beneath the sentence, as text alone, with nothing in them that is not seen", async () => {
+    const detail = "<b>unknown</b> \u202eclient";
+    const problem = { code: "client-refused", provider: "Demo", error: "invalid_client", detail } as const;
+    await open(house({ accounts: [account("work", { state: "blocked", problem })] }));
+    await fireEvent.click(button("work"));
+    expect(screen.getByText(/does not accept this client \(invalid_client\); correct/)).toBeTruthy();
+    expect(screen.getByText("<b>unknown</b> ‹U+202E›client").tagName).toBe("BDI");
+    expect(document.querySelector("b")).toBeNull();
+    await fireEvent.click(button("Look at the provider"));
+    expect(screen.getByRole("heading", { name: "Sign in to Demo" })).toBeTruthy();
+  });
+});
+
+describe("signing out in the browser too", () => {
+  it("is offered after the sign-out, opened by a click alone, and only once", async () => {
+    await open(house({ accounts: [account("work", { browser_sign_out: true })] }));
+    await fireEvent.click(button("More for work"));
+    await fireEvent.click(screen.getByRole("menuitem", { name: "Sign out" }));
+    await settle();
+    expect(screen.queryByText(/Your browser may still be/)).toBeNull();
+    backend.becomeAccount("id-work", { state: "signed-out", undo_until: null });
+    await tick();
+    expect(screen.getByText(/Your browser may still be signed in at 127.0.0.1:8917/)).toBeTruthy();
+    expect(backend.asked).toEqual(["signOut id-work"]);
+    await fireEvent.click(button("Sign out in the browser too"));
+    await settle();
+    expect(backend.asked).toEqual(["signOut id-work", "signOutInBrowser id-work"]);
+    expect(screen.queryByText(/Your browser may still be/)).toBeNull();
+    // It can be had later as well.
+    await fireEvent.click(button("work"));
+    expect(button("Sign out in the browser too")).toBeTruthy();
+  });
+
+  it("is not offered where the provider has no such page", async () => {
+    await open(house({ accounts: [account("work", { state: "undoable" })] }));
+    backend.becomeAccount("id-work", { state: "signed-out" });
+    await tick();
+    expect(screen.queryByText(/in the browser too/)).toBeNull();
+  });
+});
+
+describe("an account without a person", () => {
+  it("is marked as one, and asks nobody to confirm who they are", async () => {
+    await open(
+      house({ accounts: [account("robot", { grant_type: "client-credentials", email: null, name: null })] }),
+    );
+    expect(screen.getByText("A client, no person · Demo")).toBeTruthy();
+    await fireEvent.click(button("robot"));
+    expect(screen.getByText("None: a client signs in as itself")).toBeTruthy();
+    expect(screen.queryByRole("button", { name: "Confirm it is you" })).toBeNull();
+  });
+});

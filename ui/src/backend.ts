@@ -9,6 +9,7 @@ import type { EventView } from "./generated/EventView";
 import type { HouseView } from "./generated/HouseView";
 import type { ProviderName } from "./generated/ProviderName";
 import type { RedirectKind } from "./generated/RedirectKind";
+import type { ReportLine } from "./generated/ReportLine";
 
 export type Unlisten = () => void;
 
@@ -38,6 +39,13 @@ export interface Found {
   scopes: string[];
 }
 
+/** What a sign-in asks for beyond what is written down and granted. */
+export interface More {
+  scopes: string[];
+  /** Its person is to authenticate anew, whatever session the browser has. */
+  anew: boolean;
+}
+
 /** A square of modules, and the dark ones as an SVG's path. */
 export interface Picture {
   size: number;
@@ -58,6 +66,7 @@ export interface Backend {
     provider: ProviderName,
     account: AccountId | null,
     redirect: RedirectKind | null,
+    more: More,
   ): Promise<AttemptId>;
   cancelSignIn(attempt: AttemptId): Promise<void>;
   openAgain(attempt: AttemptId): Promise<void>;
@@ -84,9 +93,14 @@ export interface Backend {
   /** Adds it and begins to sign in; where that cannot begin, nothing is added. */
   addProvider(provider: NewProvider): Promise<[ProviderName, AttemptId]>;
 
+  /** What a provider offers, and what is wrong. Signs nobody in. */
+  checkProvider(provider: ProviderName): Promise<ReportLine[]>;
+
   refresh(account: AccountId): Promise<void>;
   refreshAll(): Promise<void>;
   signOut(account: AccountId): Promise<void>;
+  /** Opens the provider's own page for it. */
+  signOutInBrowser(account: AccountId): Promise<void>;
   undoSignOut(account: AccountId): Promise<void>;
   forget(account: AccountId): Promise<void>;
   unlock(): Promise<void>;
@@ -99,7 +113,7 @@ export const tauri: Backend = {
   events: () => invoke("events"),
   ready: () => invoke("ready"),
 
-  signIn: (provider, account, redirect) => invoke("sign_in", { provider, account, redirect }),
+  signIn: (provider, account, redirect, more) => invoke("sign_in", { provider, account, redirect, more }),
   cancelSignIn: (attempt) => invoke("cancel_sign_in", { attempt }),
   openAgain: (attempt) => invoke("open_again", { attempt }),
   copyLink: (attempt) => invoke("copy_link", { attempt }),
@@ -116,9 +130,12 @@ export const tauri: Backend = {
   picture: (attempt) => invoke("picture", { attempt }),
   addProvider: (provider) => invoke("add_provider", { provider }),
 
+  checkProvider: (provider) => invoke("check_provider", { provider }),
+
   refresh: (account) => invoke("refresh", { account }),
   refreshAll: () => invoke("refresh_all"),
   signOut: (account) => invoke("sign_out", { account }),
+  signOutInBrowser: (account) => invoke("sign_out_in_browser", { account }),
   undoSignOut: (account) => invoke("undo_sign_out", { account }),
   forget: (account) => invoke("forget", { account }),
   unlock: () => invoke("unlock"),

@@ -152,6 +152,7 @@ describe("a sign-in by device code", () => {
         account: null,
         attempt: waiting.id,
         redirect: "device",
+        more: { scopes: [], anew: false },
         refused: null,
         before: new Map(),
       },

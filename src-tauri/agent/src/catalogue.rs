@@ -32,9 +32,6 @@ pub struct Entry {
     /// Scopes that people want beside those that are asked for.
     #[serde(default)]
     known_scopes: Vec<Scope>,
-    /// How long a refresh token lives.
-    #[serde(default)]
-    pub refresh_token_lifetime_days: Option<u32>,
     /// How its token responses are unlike RFC 6749's; `token_response.rs` reads all of these from anybody.
     #[serde(default)]
     pub token_response: Vec<Quirk>,

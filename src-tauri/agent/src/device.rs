@@ -77,7 +77,7 @@ pub async fn begin(
         RequestTokenError::ServerResponse(refused) => Problem::AuthorizationFailed {
             provider: name.to_owned(),
             error: plain(refused.error().as_ref()),
-            detail: refused.error_description().map_or_else(|| "it gave no reason".to_owned(), |text| plain(text)),
+            detail: refused.error_description().map(|text| plain(text)).unwrap_or_default(),
         },
         _ => Problem::ProviderTrouble { host: crate::http::host(url), status: call.seen().last().0 },
     })?;
@@ -134,8 +134,9 @@ impl Polling {
                 // It was fine when the code was asked for.
                 Err(problem) => {
                     let answer = Err(AuthorizationError {
-                        error: "invalid_client".to_owned(),
-                        description: plain(&larder_core::words::sentence(&problem)),
+                        // Our own words: the provider said nothing.
+                        error: plain(&larder_core::words::sentence(&problem)),
+                        description: String::new(),
                     });
                     let _ =
                         outbox.send(Message::DeviceAnswered { attempt: of.attempt, answer: Box::new(answer) }).await;

@@ -34,6 +34,8 @@ pub struct Metadata {
     pub client_id_metadata_document_supported: bool,
     /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
     pub end_session_endpoint: Option<String>,
+    /// OpenID Connect Core, Initiating User Registration 1.0 section 4: the values of `prompt` that it knows.
+    pub prompt_values_supported: Option<Vec<String>>,
     /// RFC 7517.
     pub jwks_uri: Option<String>,
     /// RFC 7636.
@@ -70,6 +72,8 @@ pub struct Server {
     pub pushed_required: bool,
     /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
     pub end_session_endpoint: Option<Url>,
+    /// Whether it is known to let its person choose an account (`prompt=select_account`, OpenID Connect Core 3.1.2.1).
+    pub select_account: bool,
     /// RFC 7517; where it is known, ID tokens are checked.
     pub jwks_uri: Option<Url>,
     /// RFC 9207: the redirect must name the issuer.
@@ -146,6 +150,11 @@ pub fn server(name: &str, provider: &Provider, found: Option<&Metadata>) -> Resu
         // One that cannot be opened is no reason not to sign in.
         end_session_endpoint: pick("end_session_endpoint", &None, |m| &m.end_session_endpoint, found)
             .unwrap_or_default(),
+        select_account: provider
+            .prompt_values_supported
+            .as_ref()
+            .or(found.and_then(|found| found.prompt_values_supported.as_ref()))
+            .is_some_and(|values| values.iter().any(|value| value == "select_account")),
         jwks_uri: pick("jwks_uri", &None, |m| &m.jwks_uri, found)?,
         iss_required: found.is_some_and(|found| found.authorization_response_iss_parameter_supported),
         discovered: found.is_some(),

@@ -57,7 +57,7 @@ pub async fn push(
             Ok(refused) => Err(Problem::AuthorizationFailed {
                 provider: asks.provider.to_owned(),
                 error: plain(&refused.error),
-                detail: refused.error_description.map_or_else(|| "it gave no reason".to_owned(), |text| plain(&text)),
+                detail: refused.error_description.map(|text| plain(&text)).unwrap_or_default(),
             }),
             Err(_) => Ok(None),
         },

@@ -162,7 +162,8 @@ pub async fn secret(hands: &Hands, issuer: &str, client: &str) -> Result<Option<
         // It is good for a while yet; the next request tries again.
         Err(_) if expires_at.is_some_and(|ends| ends > hands.clock.now().wall.0) => Ok(Some(before)),
         Err(Failed::Refused { error, detail }) => {
-            Err(Problem::RegistrationEnded { issuer: issuer.to_owned(), detail: format!("{error}: {detail}") })
+            let detail = [error, detail].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+            Err(Problem::RegistrationEnded { issuer: issuer.to_owned(), detail })
         }
         Err(Failed::Because(problem)) => Err(problem),
     }
@@ -271,11 +272,15 @@ impl Registration {
     }
 }
 
+/// An answer that cannot be used; nothing of it is in the provider's own words.
+fn unusable(issuer: &str, why: &str) -> Problem {
+    Problem::RegistrationRefused { issuer: issuer.to_owned(), error: why.to_owned(), detail: String::new() }
+}
+
 /// Where an issuer registers clients: https, and this computer only for an issuer that is on it. Nobody else has any
 /// business to have Larder post something here.
 fn at(issuer: &str, field: &str, text: &str) -> Result<Url, Problem> {
-    let refused =
-        |detail: String| Problem::RegistrationRefused { issuer: issuer.to_owned(), error: field.to_owned(), detail };
+    let refused = |why: String| unusable(issuer, &format!("{field}: {why}"));
     let url = endpoint("", field, text).map_err(|problem| match problem {
         Problem::BadProvider { detail, .. } => refused(detail),
         _ => refused("it is reached by plain http".to_owned()),
@@ -352,27 +357,23 @@ async fn ask(http: &Http, metadata: &Metadata) -> Result<Registered, Problem> {
 fn read(response: Response, url: &Url) -> Result<Information, Failed> {
     match response.status {
         200..300 => serde_json::from_slice(&response.body).map_err(|_| Failed::Refused {
-            error: format!("status {}", response.status),
-            detail: "its answer is not that of a registration".to_owned(),
+            error: format!("status {}, and its answer is not that of a registration", response.status),
+            detail: String::new(),
         }),
         429 | 500.. => Err(Failed::Because(Problem::ProviderTrouble { host: host(url), status: response.status })),
         status => Err(match serde_json::from_slice::<Refusal>(&response.body) {
             Ok(refusal) => Failed::Refused {
                 error: plain(&refusal.error),
-                detail: refusal.error_description.map_or_else(|| "it gave no reason".to_owned(), |text| plain(&text)),
+                detail: refusal.error_description.map(|text| plain(&text)).unwrap_or_default(),
             },
-            Err(_) => Failed::Refused { error: format!("status {status}"), detail: "it gave no reason".to_owned() },
+            Err(_) => Failed::Refused { error: format!("status {status}"), detail: String::new() },
         }),
     }
 }
 
 /// RFC 7591 section 3.2.1: the server may have changed what was asked for, so what it says is what holds.
 fn registered(issuer: &str, asked: &Asked<'_>, device: bool, information: &Information) -> Result<Registered, Problem> {
-    let unusable = |detail: &str| Problem::RegistrationRefused {
-        issuer: issuer.to_owned(),
-        error: "unusable answer".to_owned(),
-        detail: detail.to_owned(),
-    };
+    let unusable = |why: &str| unusable(issuer, why);
     let client_id = information.client_id.clone();
     // RFC 6749 appendix A.1.
     if client_id.trim().is_empty() || !client_id.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {

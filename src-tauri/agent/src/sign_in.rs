@@ -112,7 +112,8 @@ pub fn begin(
     let (state, nonce) = (CsrfToken::new_random(), CsrfToken::new_random());
     let openid = provider.scopes.iter().any(|scope| scope.as_str() == "openid");
     let mut parameters = provider.authorization_params.clone();
-    if openid && purpose.choose && purpose.account.is_none() {
+    // A server refuses a prompt that it does not know, and not all know this one.
+    if openid && purpose.choose && purpose.account.is_none() && server.select_account {
         // OpenID Connect Core 3.1.2.1: a list, separated by spaces.
         let prompt = parameters.remove("prompt").map(|prompt| format!("{prompt} select_account"));
         parameters.insert("prompt".to_owned(), prompt.unwrap_or_else(|| "select_account".to_owned()));
@@ -157,7 +158,9 @@ pub fn begin(
         host: host(&url),
         account: purpose.account.map(|(account, _)| account),
         label: purpose.label,
+        terms: provider.terms,
         redirect: redirect.kind,
+        browser_sign_out: !machine && server.end_session_endpoint.is_some(),
         state: digest(state.secret()),
         device: None,
         until: clock.now().plus(LIFETIME),
@@ -185,8 +188,9 @@ pub fn begin(
             jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
             resource: provider.resource.clone(),
             grant_type: attempt.grant_type(),
+            terms: provider.terms,
         },
-        end_session_endpoint: server.end_session_endpoint.as_ref().map(Url::to_string),
+        end_session_endpoint: server.end_session_endpoint.as_ref().filter(|_| !machine).map(Url::to_string),
         issuer: server.discovered.then(|| server.issuer.clone()),
         iss_required: server.iss_required,
         dpop: purpose.dpop,
@@ -260,8 +264,7 @@ pub fn parse_callback(text: &str, waiting: &[&str]) -> Result<Callback, Problem>
         (Some(_), None) => Ok(()),
         (None, Some(error)) => Err(AuthorizationError {
             error: crate::token_endpoint::plain(&error),
-            description: description
-                .map_or_else(|| "no reason given".to_owned(), |text| crate::token_endpoint::plain(&text)),
+            description: description.map(|text| crate::token_endpoint::plain(&text)).unwrap_or_default(),
         }),
         (Some(_), Some(_)) => return bad("it has both a code and an error"),
         (None, None) => return bad("it has neither a code nor an error"),
@@ -277,8 +280,8 @@ pub fn parse_callback(text: &str, waiting: &[&str]) -> Result<Callback, Problem>
 /// RFC 9207 section 2.4: where the redirect names an issuer it must be ours, character by character; where the
 /// provider says that it always names one, it must.
 pub fn check_iss(secrets: &Secrets, iss: Option<&str>) -> Result<(), AuthorizationError> {
-    let wrong =
-        |description: &str| Err(AuthorizationError { error: "iss".to_owned(), description: description.to_owned() });
+    // Our own words: the provider said nothing.
+    let wrong = |error: &str| Err(AuthorizationError { error: error.to_owned(), description: String::new() });
     match (iss, &secrets.issuer) {
         (Some(named), Some(issuer)) if named != issuer => wrong("the answer came from another server than was asked"),
         (None, _) if secrets.iss_required => wrong("the answer does not say which server it came from"),

@@ -4,10 +4,11 @@ use crate::browser;
 use crate::link::Link;
 use crate::scheme::{self, Handler};
 use larder_client::unexpected;
-use larder_core::names::{AccountId, AttemptId, ProviderName};
+use larder_core::names::{AccountId, AttemptId, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Authentication, MOST_CALLBACK, OnWire, Request};
 use larder_core::view::{EventView, RedirectKind};
+use serde::Deserialize;
 use url::Url;
 
 /// As many events as the window shows.
@@ -24,6 +25,17 @@ pub enum SignOut {
     Forget,
 }
 
+/// What a sign-in asks for beyond what is written down and granted.
+#[derive(Debug, Default, Deserialize)]
+pub struct More {
+    /// More scopes.
+    #[serde(default)]
+    pub scopes: Vec<Scope>,
+    /// Its person is to authenticate anew, whatever session the browser has.
+    #[serde(default)]
+    pub anew: bool,
+}
+
 /// Starts a sign-in and opens the browser. Fails before the browser opens where its answer could not come back.
 /// `redirect` stands where the person chose one instead of the provider's own order.
 pub fn sign_in(
@@ -31,6 +43,7 @@ pub fn sign_in(
     provider: ProviderName,
     account: Option<AccountId>,
     redirect: Option<RedirectKind>,
+    more: More,
 ) -> Result<AttemptId, Problem> {
     link.notice(None);
     // Discovery may have to ask the provider: this waits on a connection of its own.
@@ -39,8 +52,9 @@ pub fn sign_in(
         label: None,
         account,
         redirect,
-        scopes: Vec::new(),
-        authentication: Authentication::default(),
+        scopes: more.scopes,
+        // The answer's ID token is checked for it (OpenID Connect Core 3.1.3.7); a prompt alone could be ignored unseen.
+        authentication: Authentication { max_age: more.anew.then_some(0), ..Authentication::default() },
     })?;
     let Answer::SignIn { attempt, authorization_url, redirect, .. } = answer else {
         return Err(unexpected("sign-in"));
@@ -127,6 +141,17 @@ pub fn sign_out(link: &Link, account: AccountId, how: SignOut) -> Result<(), Pro
         here_only: false,
     };
     link.ask_long(request).map(drop)
+}
+
+/// Opens the page of its provider on which an account's person signs out in the browser too.
+pub fn sign_out_in_browser(link: &Link, account: AccountId) -> Result<(), Problem> {
+    link.notice(None);
+    match link.ask(Request::BrowserSignOut { account: account.0 })? {
+        Answer::BrowserSignOut { url: Some(url) } => browser::open(&url),
+        // It was offered, so the account went meanwhile, or was signed in elsewhere.
+        Answer::BrowserSignOut { url: None } => Ok(()),
+        _ => Err(unexpected("browser-sign-out")),
+    }
 }
 
 /// Takes an undoable sign-out back.

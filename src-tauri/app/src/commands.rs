@@ -1,7 +1,7 @@
 //! The window's commands: exactly these, each allowed by name in `capabilities/main.json`. None takes or gives a
 //! token, verifier, code or key; a client secret comes in by one, and out by none. A command that fails rejects with the [`Problem`].
 
-use crate::actions::{self, SignOut};
+use crate::actions::{self, More, SignOut};
 use crate::link::Link;
 use crate::picture::{self, Picture};
 use crate::providers::{self, Found, NewProvider, Secret};
@@ -9,7 +9,7 @@ use crate::window;
 use larder_core::names::{AccountId, AttemptId, ProviderName};
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
-use larder_core::view::{EventView, HouseView, RedirectKind};
+use larder_core::view::{EventView, HouseView, RedirectKind, ReportLine};
 use std::sync::Arc;
 use tauri::{AppHandle, State};
 use tauri_plugin_clipboard_manager::ClipboardExt;
@@ -43,8 +43,9 @@ pub async fn sign_in(
     provider: ProviderName,
     account: Option<AccountId>,
     redirect: Option<RedirectKind>,
+    more: More,
 ) -> Result<AttemptId, Problem> {
-    off(&agent, move |link| actions::sign_in(link, provider, account, redirect)).await
+    off(&agent, move |link| actions::sign_in(link, provider, account, redirect, more)).await
 }
 
 #[tauri::command]
@@ -129,6 +130,12 @@ pub async fn add_provider(agent: Agent<'_>, provider: NewProvider) -> Result<(Pr
     off(&agent, move |link| providers::add(link, provider)).await
 }
 
+/// What a provider offers, and what is wrong, without signing in.
+#[tauri::command]
+pub async fn check_provider(agent: Agent<'_>, provider: ProviderName) -> Result<Vec<ReportLine>, Problem> {
+    off(&agent, move |link| providers::check(link, provider)).await
+}
+
 #[tauri::command]
 pub async fn refresh(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
     off(&agent, |link| actions::refresh(link, account)).await
@@ -142,6 +149,12 @@ pub async fn refresh_all(agent: Agent<'_>) -> Result<(), Problem> {
 #[tauri::command]
 pub async fn sign_out(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
     off(&agent, |link| actions::sign_out(link, account, SignOut::Undoable)).await
+}
+
+/// The address goes from here to the browser; the web view never sees it.
+#[tauri::command]
+pub async fn sign_out_in_browser(agent: Agent<'_>, account: AccountId) -> Result<(), Problem> {
+    off(&agent, |link| actions::sign_out_in_browser(link, account)).await
 }
 
 #[tauri::command]
@@ -182,7 +195,7 @@ mod tests {
             .filter_map(|text| text.strip_prefix("pub async fn ")?.split('(').next())
             .map(|name| format!("allow-{}", name.replace('_', "-")))
             .collect();
-        assert_eq!(expected.len(), 23);
+        assert_eq!(expected.len(), 25);
         expected.extend(["core:event:allow-listen", "core:event:allow-unlisten"].map(str::to_owned));
         expected.sort();
         let mut allowed: Vec<&str> =

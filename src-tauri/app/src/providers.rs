@@ -1,6 +1,6 @@
 //! A client of the person's own: written down, its secret sealed, from the window.
 
-use crate::actions::{self, done};
+use crate::actions::{self, More, done};
 use crate::browser;
 use crate::link::Link;
 use larder_client::unexpected;
@@ -8,7 +8,7 @@ use larder_core::names::{AttemptId, ProviderName, Scope};
 use larder_core::problem::{Exit, Problem};
 use larder_core::protocol::{Answer, OnWire, Request};
 use larder_core::scheme::REDIRECT_URI;
-use larder_core::view::{ClientKind, ProviderHelp, RedirectKind};
+use larder_core::view::{ClientKind, ProviderHelp, RedirectKind, ReportLine};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
 
@@ -67,6 +67,15 @@ pub fn adopt(link: &Link, url: String) -> Result<ProviderName, Problem> {
     match link.ask_long(Request::Adopt { url })? {
         Answer::Adopted { provider, .. } => Ok(provider),
         _ => Err(unexpected("adopt")),
+    }
+}
+
+/// What a provider offers, what Larder uses of it, and what is wrong, line by line. Signs nobody in.
+pub fn check(link: &Link, provider: ProviderName) -> Result<Vec<ReportLine>, Problem> {
+    link.notice(None);
+    match link.ask_long(Request::CheckProvider { provider: provider.0 })? {
+        Answer::Report { lines } => Ok(lines),
+        _ => Err(unexpected("check-provider")),
     }
 }
 
@@ -129,7 +138,7 @@ pub fn add(link: &Link, new: NewProvider) -> Result<(ProviderName, AttemptId), P
     let name = free_name(&new.title, &taken);
     done(link.ask(Request::AddProvider { name: name.clone(), definition: definition(&new) })?, "add-provider")?;
     let sealed = new.secret.map_or(Ok(()), |secret| set_secret(link, &name, secret));
-    match sealed.and_then(|()| actions::sign_in(link, name.clone(), None, None)) {
+    match sealed.and_then(|()| actions::sign_in(link, name.clone(), None, None, More::default())) {
         Ok(attempt) => Ok((name, attempt)),
         Err(problem) => {
             if matches!(problem.exit(), Exit::Configuration | Exit::TryLater) {

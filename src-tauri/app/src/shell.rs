@@ -2,7 +2,7 @@
 //! out what is clicked.
 
 use crate::act::Act;
-use crate::actions::{self, SignOut};
+use crate::actions::{self, More, SignOut};
 use crate::attention;
 use crate::link::{Link, News, lock};
 use crate::login;
@@ -160,7 +160,7 @@ pub fn account_line(app: &AppHandle, account: AccountId) {
     match found {
         Some(known) if known.state == AccountState::SignInAgain => {
             let provider = known.provider.clone();
-            ask(app, move |link| actions::sign_in(link, provider, Some(account), None).map(drop));
+            ask(app, move |link| actions::sign_in(link, provider, Some(account), None, More::default()).map(drop));
         }
         _ => window::open(app, Some(Page::Accounts), None),
     }

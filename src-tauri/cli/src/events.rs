@@ -53,6 +53,10 @@ pub fn line(event: &EventView) -> String {
     if let Some(problem) = &event.problem {
         line.push_str("  ");
         line.push_str(&cell(&sentence(problem)));
+        if let Some(said) = larder_core::words::said_by_provider(problem) {
+            line.push(' ');
+            line.push_str(&cell(&said));
+        }
     }
     line.truncate(line.trim_end().len());
     line

@@ -1,6 +1,7 @@
 //! stdout carries the answer alone; messages go to stderr. Nothing printed can steer a terminal.
 
 use larder_client::{Problem, sentence};
+use larder_core::words::said_by_provider;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -54,7 +55,8 @@ impl Print {
         let text = if self.json {
             escaped(&serde_json::json!({ "problem": problem }).to_string()).into_owned()
         } else {
-            format!("larder: {}", cell(&sentence(problem)))
+            let said = said_by_provider(problem).map(|said| format!("\nlarder: {}", cell(&said))).unwrap_or_default();
+            format!("larder: {}{said}", cell(&sentence(problem)))
         };
         let _ = writeln!(io::stderr().lock(), "{text}");
     }

@@ -1,6 +1,7 @@
 //! How things stand, in words.
 
 use crate::duration;
+use larder_core::account::GrantType;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Decision, Revocation};
 use larder_core::time::WallTime;
@@ -29,6 +30,13 @@ pub fn state(account: &AccountView, at: WallTime) -> String {
     }
 }
 
+/// That a session ends in so many milliseconds.
+pub fn session_ends(account: &str, left: i64) -> String {
+    let parameters = [("account", account.to_owned()), ("when", duration::words(left))];
+    let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    larder_core::words::message("status.session-ends", &parameters)
+}
+
 /// A state that several accounts can have.
 pub fn state_name(state: AccountState) -> &'static str {
     match state {
@@ -44,6 +52,9 @@ pub fn state_name(state: AccountState) -> &'static str {
 
 /// Who an account belongs to, as far as the provider said.
 pub fn who(account: &AccountView) -> String {
+    if account.grant_type == GrantType::ClientCredentials {
+        return "a client, no person".to_owned();
+    }
     match (&account.name, &account.email) {
         (Some(name), Some(email)) => format!("{name} <{email}>"),
         (Some(one), None) | (None, Some(one)) => one.clone(),
@@ -180,8 +191,11 @@ pub mod tests {
             refresh_at: Some(WallTime(30_000)),
             refreshed_at: None,
             signed_in_at: None,
+            session_ends_at: None,
             problem: None,
             undo_until: None,
+            browser_sign_out: false,
+            grant_type: GrantType::AuthorizationCode,
         }
     }
 

@@ -12,7 +12,7 @@ use std::thread;
 
 const ACCOUNT: &str = r#"{"id":"i1","label":"work","provider":"corp","issuer":"https://a.example","name":"Ada","email":null,
     "scopes":[],"state":"fresh","expires_at":null,"lifetime":null,"refresh_at":null,"refreshed_at":null,
-    "signed_in_at":null,"problem":null,"undo_until":null}"#;
+    "signed_in_at":null,"problem":null,"undo_until":null,"browser_sign_out":false,"grant_type":"authorization-code"}"#;
 const SIGN_IN: &str = r#"{"is":"sign-in","attempt":"t1","authorization_url":"https://a.example/auth?state=s",
     "redirect":"deep-link","until":0}"#;
 const TOKEN: &str =

@@ -1,6 +1,6 @@
 //! A sign-in under way. Who signs in is known only at its end.
 
-use crate::account::GrantType;
+use crate::account::{GrantType, Terms};
 use crate::effect::Grant;
 use crate::names::{AccountId, AttemptId, Digest, ProviderName};
 use crate::problem::Problem;
@@ -33,10 +33,14 @@ pub struct Attempt {
     pub host: String,
     /// The account it must end at, if it is for one.
     pub account: Option<AccountId>,
+    /// What the provider's refreshes do.
+    pub terms: Terms,
     /// What to call a new account.
     pub label: Option<String>,
     /// How the redirect comes back.
     pub redirect: RedirectKind,
+    /// Whether the provider says where its person can sign out in the browser.
+    pub browser_sign_out: bool,
     /// SHA-256 of the `state` that must come back. Where nothing comes back there is one that nobody is told.
     pub state: Digest,
     /// What its person types in elsewhere, where it is a device authorization.

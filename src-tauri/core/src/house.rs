@@ -485,7 +485,7 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
             let good = account
                 .access
                 .is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
-            if good && rejected.is_none() {
+            if good && rejected.is_none() && !account.may_have_ended() {
                 return Verdict::Now(HouseEffect::HandOut { ask: ask.id, account: account.id.clone() });
             }
         }
@@ -556,11 +556,7 @@ fn redirected_to(house: &mut House, redirected: Redirected, now: Now, effects: &
             let problem = if error.error == "access_denied" {
                 Problem::ConsentDenied { provider }
             } else {
-                {
-                    let given = !error.description.is_empty();
-                    let detail = if given { error.description } else { "no reason given".to_owned() };
-                    Problem::AuthorizationFailed { provider, error: error.error, detail }
-                }
+                Problem::AuthorizationFailed { provider, error: error.error, detail: error.description }
             };
             fail(attempt, problem, now, effects);
         }
@@ -701,12 +697,15 @@ fn stored(
             email: person.email,
             scopes: person.grant.scopes.clone().unwrap_or_default(),
             grant_type,
+            browser_sign_out: attempt.browser_sign_out,
         },
         session: Session::SignedOut,
         access: Some(access),
         refreshable: person.grant.refreshable,
         refreshed_at: Some(now.wall),
         signed_in_at: Some(now.wall),
+        session_ends: account::session_ends(None, attempt.terms, &person.grant),
+        terms: attempt.terms,
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
     match known {

@@ -96,7 +96,7 @@ pub enum Problem {
     BadResource { url: String, detail: String },
     /// The issuer gives out no client; its person is to register one.
     NoRegistration { issuer: String, redirect: String },
-    /// The issuer refused to register a client (RFC 7591 section 3.2.2).
+    /// The issuer refused to register a client (RFC 7591 section 3.2.2). `error` is its code, or what is wrong with its answer.
     RegistrationRefused { issuer: String, error: String, detail: String },
     /// A registered client's secret has ended, and the issuer gives no new one (RFC 7592).
     RegistrationEnded { issuer: String, detail: String },
@@ -124,6 +124,8 @@ pub enum Problem {
     ConsentDenied { provider: String },
     /// The provider's page ended with an error (RFC 6749 section 4.1.2.1).
     AuthorizationFailed { provider: String, error: String, detail: String },
+    /// The provider does not accept the code that its own page gave (RFC 6749 section 5.2, `invalid_grant`).
+    CodeRefused { provider: String },
     /// The ID token fails a check of OpenID Connect Core 3.1.3.7.
     IdTokenRejected { provider: String, detail: String },
     /// Userinfo is not about the person that signed in (OpenID Connect Core 5.3.2).
@@ -277,6 +279,7 @@ impl Problem {
             | P::UnknownCallback
             | P::CallbackUsed
             | P::AuthorizationFailed { .. }
+            | P::CodeRefused { .. }
             | P::IdTokenRejected { .. }
             | P::UserinfoRejected { .. }
             | P::OtherSubject { .. }
@@ -284,6 +287,19 @@ impl Problem {
             | P::AttemptExpired { .. }
             | P::AttemptCancelled
             | P::Internal { .. } => Exit::Failed,
+        }
+    }
+
+    /// What the provider itself said of it (`error_description`), as plain text of a bounded length. It stands beneath the
+    /// sentence and never in it: nobody here vouches for what it says.
+    pub fn said_by_provider(&self) -> Option<&str> {
+        match self {
+            Self::ClientRefused { detail, .. }
+            | Self::ScopeRefused { detail, .. }
+            | Self::ProofRefused { detail, .. }
+            | Self::AuthorizationFailed { detail, .. }
+            | Self::RegistrationRefused { detail, .. } => Some(detail.as_str()).filter(|said| !said.is_empty()),
+            _ => None,
         }
     }
 

@@ -217,6 +217,11 @@ pub enum Request {
         /// Do not tell the provider.
         here_only: bool,
     },
+    /// Where an account's person can sign out in the browser too. It opens and ends nothing.
+    BrowserSignOut {
+        /// Label or id.
+        account: String,
+    },
     /// Takes an undoable sign-out back.
     UndoSignOut {
         /// Label or id.
@@ -464,6 +469,11 @@ pub enum Answer {
         /// offers that. It holds no token; nobody opens it unless its person wants that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         browser_sign_out: Option<String>,
+    },
+    /// Where to sign out in the browser too.
+    BrowserSignOut {
+        /// An address without a token; none where the provider offers nothing.
+        url: Option<String>,
     },
     /// Providers.
     Providers {

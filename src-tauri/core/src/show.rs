@@ -79,6 +79,7 @@ pub fn account(account: &Account, now: Now) -> AccountView {
         label: account.identity.label.clone(),
         provider: account.identity.provider.clone(),
         issuer: account.identity.issuer.clone(),
+        grant_type: account.identity.grant_type,
         name: account.identity.name.clone(),
         email: account.identity.email.clone(),
         scopes: account.identity.scopes.clone(),
@@ -88,7 +89,11 @@ pub fn account(account: &Account, now: Now) -> AccountView {
         refresh_at,
         refreshed_at: account.refreshed_at,
         signed_in_at: account.signed_in_at,
+        session_ends_at: account
+            .session_ends
+            .filter(|_| matches!(account.session, Session::SignedIn { .. } | Session::Undoable { .. })),
         problem: trouble(account),
         undo_until,
+        browser_sign_out: account.identity.browser_sign_out,
     }
 }

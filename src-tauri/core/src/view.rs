@@ -1,5 +1,6 @@
 //! What window, tray and command see: public facts, never a token, verifier, code or key.
 
+use crate::account::GrantType;
 use crate::names::{AccountId, AttemptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
@@ -40,6 +41,8 @@ pub struct AccountView {
     pub provider: ProviderName,
     /// That provider's issuer or host, for people.
     pub issuer: String,
+    /// How its tokens come: with a person, or for the client itself.
+    pub grant_type: GrantType,
     /// From the ID token or userinfo.
     pub name: Option<String>,
     /// From the ID token or userinfo.
@@ -59,10 +62,27 @@ pub struct AccountView {
     pub refreshed_at: Option<WallTime>,
     /// When its person last signed in.
     pub signed_in_at: Option<WallTime>,
+    /// When the provider ends the session unless its person signs in again before, as far as it says so.
+    #[serde(default)]
+    pub session_ends_at: Option<WallTime>,
     /// What is in the way, if anything is.
     pub problem: Option<Problem>,
     /// Until when a sign-out can be undone.
     pub undo_until: Option<WallTime>,
+    /// Whether its person can sign out in the browser too (OpenID Connect RP-Initiated Logout 1.0).
+    pub browser_sign_out: bool,
+}
+
+/// A session that its provider ends whatever is done is said to end so long before, in milliseconds: a week, in which
+/// everybody once sits at the machine.
+pub const SESSION_ENDS_SOON: i64 = 7 * 86_400_000;
+
+impl AccountView {
+    /// How long the session goes on, in milliseconds, where its provider ends it soon whatever is done.
+    pub fn session_ends_in(&self, now: WallTime) -> Option<i64> {
+        let left = self.session_ends_at?.0.saturating_sub(now.0);
+        (left <= SESSION_ENDS_SOON).then_some(left.max(0))
+    }
 }
 
 /// How an account stands, in one word.

@@ -56,3 +56,9 @@ pub fn sentence(problem: &Problem) -> String {
     };
     message(&key, &parameters)
 }
+
+/// What the provider itself said of `problem`, named as such: to stand beneath its sentence.
+pub fn said_by_provider(problem: &Problem) -> Option<String> {
+    let said = problem.said_by_provider()?;
+    Some(message("said-by-provider", &Map::from_iter([("said".to_owned(), said.into())])))
+}

@@ -3,7 +3,7 @@
 mod common;
 
 use larder_core::problem::{Problem as P, Why};
-use larder_core::words::sentence;
+use larder_core::words::{said_by_provider, sentence};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -70,6 +70,7 @@ fn every_problem() -> Vec<P> {
         P::CallbackUsed,
         P::ConsentDenied { provider: s("PROVIDER") },
         P::AuthorizationFailed { provider: s("PROVIDER"), error: s("ERROR"), detail: s("DETAIL") },
+        P::CodeRefused { provider: s("PROVIDER") },
         P::IdTokenRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::UserinfoRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::OtherSubject { account: s("ACCOUNT") },
@@ -104,6 +105,7 @@ fn exit(problem: &P) -> u8 {
         | P::UnknownCallback
         | P::CallbackUsed
         | P::AuthorizationFailed { .. }
+        | P::CodeRefused { .. }
         | P::IdTokenRejected { .. }
         | P::UserinfoRejected { .. }
         | P::OtherSubject { .. }
@@ -184,6 +186,10 @@ fn key(problem: &P) -> String {
     }
 }
 
+fn template(problem: &P) -> String {
+    text(&messages(), &key(problem)).unwrap_or_default().to_owned()
+}
+
 #[test]
 fn every_problem_has_its_sentence_and_every_sentence_its_problem() {
     let used: BTreeSet<_> = every_problem().iter().map(key).collect();
@@ -210,6 +216,13 @@ fn a_sentence_tells_every_parameter_that_a_person_can_use() {
         for (name, value) in parameters(&problem) {
             // The code is for scripts, a reason has words of its own, an id says nothing, and a time the window words.
             if matches!(name.as_str(), "code" | "why" | "attempt" | "until") {
+                continue;
+            }
+            // What the provider said stands beneath the sentence: the window tells it by this, that no sentence has it.
+            let beneath = name == "detail" && problem.said_by_provider().is_some();
+            if beneath {
+                assert!(!template(&problem).contains("{detail}"), "{sentence}");
+                assert_eq!(said_by_provider(&problem).as_deref(), Some("The provider says: DETAIL"));
                 continue;
             }
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -266,11 +279,14 @@ fn a_sentence_says_what_to_do_or_that_there_is_nothing_to_do() {
 fn what_others_wrote_is_never_read_as_a_placeholder() {
     let problem = P::ClientRefused {
         provider: "PROVIDER".to_owned(),
-        error: "{provider}".to_owned(),
-        detail: "{error} $& {nothing}".to_owned(),
+        error: "{provider} $& {nothing}".to_owned(),
+        detail: "{error} {said}".to_owned(),
     };
     let sentence = sentence(&problem);
-    assert!(sentence.contains("({provider}: {error} $& {nothing})"), "{sentence}");
+    assert!(sentence.contains("({provider} $& {nothing})"), "{sentence}");
+    assert_eq!(said_by_provider(&problem).as_deref(), Some("The provider says: {error} {said}"));
+    let silent = P::ClientRefused { provider: "P".to_owned(), error: "e".to_owned(), detail: String::new() };
+    assert_eq!(said_by_provider(&silent), None);
 }
 
 #[test]

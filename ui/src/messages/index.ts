@@ -1,6 +1,9 @@
 import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
 import problems from "../../../src-tauri/core/messages/en.json";
 import type { Problem } from "../generated/Problem";
+import type { ProviderHelp } from "../generated/ProviderHelp";
+import type { ReportLine } from "../generated/ReportLine";
+import { visible } from "../model/text";
 import en from "./en.json";
 
 /** The language of the words; dates and plurals follow it. */
@@ -27,8 +30,15 @@ export function scopeWords(scope: string): string | null {
   return key in en ? t(key as Key) : null;
 }
 
+/** What a scope means, where that is known; the catalogue says it of the scopes of its providers. */
+export function scopeMeaning(scope: string, help: ProviderHelp | null | undefined): string | null {
+  const meaning = help?.scopes.find((one) => one.scope === scope)?.meaning;
+  return scopeWords(scope) ?? (meaning === undefined ? null : catalogueWords(meaning).replace(/\.$/, ""));
+}
+
 /** What the catalogue says of a provider; its words are the agent's, as a problem's are. */
-export const catalogueWords = (key: string): string => (catalogue as Record<string, string>)[key] ?? key;
+export const catalogueWords = (key: string): string =>
+  (catalogue as Record<string, string>)[key] ?? (key in en ? t(key as Key) : key);
 
 export interface Piece {
   text: string;
@@ -44,10 +54,26 @@ function template(problem: Problem): string {
 /** The sentence for a problem. What stands between backticks is a command, and is cut out before any parameter is filled in. */
 export function sentence(problem: Problem): Piece[] {
   const { code: _, ...params } = problem;
-  return template(problem)
+  return pieces(template(problem), params as Params);
+}
+
+const pieces = (words: string, params: Params): Piece[] =>
+  words
     .split("`")
-    .map((part, at) => ({ text: fill(part, params as Params), code: at % 2 === 1 }))
+    .map((part, at) => ({ text: fill(part, params), code: at % 2 === 1 }))
     .filter((piece) => piece.text !== "");
+
+/** What the provider itself said of it: the part of a problem that its own sentence leaves out, to stand beneath it. */
+export function saidByProvider(problem: Problem): string | null {
+  if (!("detail" in problem) || problem.detail === "") return null;
+  return template(problem).includes("{detail}") ? null : visible(problem.detail);
+}
+
+/** A line of what was found out about a provider, in the agent's words. */
+export function reportLine(line: ReportLine): Piece[] {
+  if (line.problem) return sentence(line.problem);
+  const all: Record<string, string> = problems;
+  return pieces(all[line.key] ?? line.key, { value: visible(line.value) });
 }
 
 export const plainSentence = (problem: Problem) =>

@@ -76,7 +76,7 @@ export function stillGood(account: AccountView, now: number): string {
   return rest > 0 ? t("state.still-good", { time: span(rest) }) : t("state.not-good");
 }
 
-export type Action = "refresh" | "sign-in-again" | "undo" | "sign-out" | "forget";
+export type Action = "refresh" | "sign-in-again" | "undo" | "sign-out" | "sign-out-in-browser" | "forget";
 
 const offered: Record<AccountState, readonly Action[]> = {
   fresh: ["refresh", "sign-out"],
@@ -88,7 +88,20 @@ const offered: Record<AccountState, readonly Action[]> = {
   "signing-out": [],
   "signed-out": ["sign-in-again", "forget"],
 };
-export const actions = (account: AccountView): readonly Action[] => offered[account.state];
+export function actions(account: AccountView): readonly Action[] {
+  if (account.state !== "signed-out" || !account.browser_sign_out) return offered[account.state];
+  return ["sign-in-again", "sign-out-in-browser", "forget"];
+}
+
+/** Whether it has just been signed out here, and its person may want the same of the browser. */
+export const isLeftInBrowser = (was: AccountView | undefined, account: AccountView): boolean =>
+  account.browser_sign_out &&
+  account.state === "signed-out" &&
+  was !== undefined &&
+  was.state !== "signed-out";
+
+/** Whether a client signed in as itself: there is no person. */
+export const isMachine = (account: AccountView) => account.grant_type === "client-credentials";
 
 export const isSignedIn = (account: AccountView) =>
   !["undoable", "signing-out", "signed-out"].includes(account.state);
@@ -104,6 +117,7 @@ export const titleOf = (house: HouseView, provider: string): string =>
 
 export function subtitle(account: AccountView, provider: string): string {
   if (account.state === "signed-out") return t("account.signed-out-of", { provider });
+  if (isMachine(account)) return t("account.machine-of", { provider });
   return t("account.of", { who: account.email ?? account.name ?? host(account.issuer), provider });
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { account, attempt, house, provider } from "../testing/houses";
-import { loopbackHelps, outcome, signInTimes, type Followed } from "./attempts";
+import { loopbackHelps, NOTHING_MORE, outcome, signInTimes, type Followed } from "./attempts";
 
 const old = account("old", { provider: "github", signed_in_at: 1 });
 const follow = (change: Partial<Followed> = {}): Followed => ({
@@ -8,6 +8,7 @@ const follow = (change: Partial<Followed> = {}): Followed => ({
   account: null,
   attempt: "attempt-1",
   redirect: null,
+  more: NOTHING_MORE,
   refused: null,
   before: signInTimes(house({ accounts: [old] })),
   ...change,

@@ -1,3 +1,4 @@
+import type { More } from "../backend";
 import type { AccountId } from "../generated/AccountId";
 import type { AttemptId } from "../generated/AttemptId";
 import type { AttemptView } from "../generated/AttemptView";
@@ -16,11 +17,15 @@ export interface Followed {
   attempt: AttemptId | null;
   /** Chosen instead of the provider's own order. */
   redirect: RedirectKind | null;
+  /** Asked for beyond what is written down and granted. */
+  more: More;
   /** Why it could not even begin. */
   refused: Problem | null;
   /** When each account was last signed in as this began: what differs later is its result. */
   before: ReadonlyMap<AccountId, WallTime | null>;
 }
+
+export const NOTHING_MORE: More = { scopes: [], anew: false };
 
 export type Outcome =
   | { is: "opening" }

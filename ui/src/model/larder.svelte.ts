@@ -1,5 +1,5 @@
 import { createContext } from "svelte";
-import type { Backend, Found, NewProvider, PageName } from "../backend";
+import type { Backend, More, PageName } from "../backend";
 import type { AccountId } from "../generated/AccountId";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
@@ -9,18 +9,11 @@ import type { ProviderName } from "../generated/ProviderName";
 import type { ProviderView } from "../generated/ProviderView";
 import type { RedirectKind } from "../generated/RedirectKind";
 import { plainSentence, t } from "../messages";
-import { titleOf, type Action } from "./accounts";
-import { signInTimes, type Followed } from "./attempts";
+import { isLeftInBrowser, titleOf, type Action } from "./accounts";
+import { NOTHING_MORE, signInTimes, type Followed } from "./attempts";
 import { Clock } from "./clock.svelte";
+import type { Place } from "./place";
 import { asProblem } from "./problem";
-
-export type Place =
-  | { page: PageName }
-  | { page: "waiting"; followed: Followed }
-  | { page: "provider"; provider: ProviderName }
-  | { page: "new-provider" }
-  | { page: "found"; url: string; found: Found }
-  | { page: "account"; account: AccountId; forgetting: boolean };
 
 /** The window's one store: the house as the agent last said, and where its person is. */
 export class Larder {
@@ -30,6 +23,8 @@ export class Larder {
   selected: AccountId | null = $state(null);
   /** The last command that was refused. */
   refused: Problem | null = $state.raw(null);
+  /** The account that was just signed out here, and in the browser is not. */
+  leftInBrowser: AccountId | null = $state(null);
   /** What a screen reader says next. */
   said: string = $state("");
   /** Whether the field Find is to take the focus. */
@@ -65,11 +60,14 @@ export class Larder {
 
   update(house: HouseView): void {
     this.announce(this.house, house);
+    const left = house.accounts.find((account) => isLeftInBrowser(this.account(account.id), account));
+    if (left) this.leftInBrowser = left.id;
     this.house = house;
     // What has just begun to count down counts from now, not from up to a second ago.
     this.clock.tick();
     const place = this.place;
-    if (place.page === "account" && !this.account(place.account)) this.go({ page: "accounts" });
+    if ((place.page === "account" || place.page === "access") && !this.account(place.account))
+      this.go({ page: "accounts" });
   }
 
   account(id: AccountId): AccountView | undefined {
@@ -116,9 +114,10 @@ export class Larder {
     provider: ProviderName,
     account: AccountId | null,
     redirect: RedirectKind | null = null,
+    more: More = NOTHING_MORE,
   ): Promise<void> {
     const before = signInTimes(this.house);
-    let followed: Followed = { provider, account, attempt: null, redirect, refused: null, before };
+    let followed: Followed = { provider, account, attempt: null, redirect, more, refused: null, before };
     const follow = (change: Partial<Followed>) => {
       // Whoever has gone elsewhere meanwhile is not called back.
       const here = this.place.page === "waiting" && this.place.followed === followed;
@@ -127,7 +126,7 @@ export class Larder {
     };
     this.go({ page: "waiting", followed });
     try {
-      const attempt = await this.backend.signIn(provider, account, redirect);
+      const attempt = await this.backend.signIn(provider, account, redirect, more);
       await this.catchUp();
       follow({ attempt });
     } catch (refused) {
@@ -136,56 +135,17 @@ export class Larder {
   }
 
   /** An answer can overtake the event that carries what it speaks of; without this an attempt would look over. */
-  private async catchUp(): Promise<void> {
+  async catchUp(): Promise<void> {
     const house = await this.backend.house();
     if (house.at >= this.house.at) this.update(house);
-  }
-
-  /** Looks at an address that was pasted, and shows what is there before anything opens. */
-  async look(url: string): Promise<void> {
-    await this.run(async () => {
-      const found = await this.backend.find(url);
-      if (this.place.page === "sign-in") this.go({ page: "found", url, found });
-    });
-  }
-
-  /** Signs in to what is at an address. */
-  async adopt(url: string): Promise<void> {
-    await this.run(async () => {
-      const provider = await this.backend.adopt(url);
-      await this.catchUp();
-      if (this.place.page === "found") void this.signIn(provider, null);
-    });
-  }
-
-  /** Saves a client of its person's, and signs in with it. */
-  async saveClient(
-    provider: ProviderName,
-    clientId: string,
-    server: string | null,
-    secret: string | null,
-  ): Promise<void> {
-    await this.run(() => this.backend.saveClient(provider, clientId, server, secret));
-    if (this.refused === null) await this.signIn(provider, null);
-  }
-
-  /** Adds a provider, and follows the sign-in that begins there. */
-  async addProvider(added: NewProvider): Promise<void> {
-    await this.run(async () => {
-      const before = signInTimes(this.house);
-      const [provider, attempt] = await this.backend.addProvider(added);
-      await this.catchUp();
-      if (this.place.page !== "new-provider") return;
-      const followed = { provider, account: null, attempt, redirect: null, refused: null, before };
-      this.go({ page: "waiting", followed });
-    });
   }
 
   /** Shows a sign-in that was begun before, or elsewhere. */
   show(attempt: AttemptView): void {
     const { provider, account, id } = attempt;
     const before = signInTimes(this.house);
-    const followed = { provider, account, attempt: id, redirect: null, refused: null, before };
+    const more = NOTHING_MORE;
+    const followed = { provider, account, attempt: id, redirect: null, more, refused: null, before };
     this.go({ page: "waiting", followed });
   }
 
@@ -208,6 +168,9 @@ export class Larder {
         return this.signIn(account.provider, account.id);
       case "forget":
         return this.openAccount(account.id, true);
+      case "sign-out-in-browser":
+        if (this.leftInBrowser === account.id) this.leftInBrowser = null;
+        return this.run(() => this.backend.signOutInBrowser(account.id));
     }
   }
 

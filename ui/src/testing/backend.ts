@@ -1,11 +1,12 @@
 // A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
-import type { Backend, NewProvider, PageName, Found } from "../backend";
+import type { Backend, Found, More, NewProvider, PageName } from "../backend";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { EventView } from "../generated/EventView";
 import type { HouseView } from "../generated/HouseView";
 import type { Problem } from "../generated/Problem";
 import type { RedirectKind } from "../generated/RedirectKind";
+import type { ReportLine } from "../generated/ReportLine";
 import { attempt as newAttempt, provider as newProvider } from "./houses";
 
 export class TestingBackend implements Backend {
@@ -65,8 +66,9 @@ export class TestingBackend implements Backend {
   events = async () => this.happened;
   ready = async () => void ++this.shown;
 
-  signIn = async (provider: string, account: string | null, redirect: RedirectKind | null) => {
-    await this.command("signIn", provider, account, ...(redirect ? [redirect] : []));
+  signIn = async (provider: string, account: string | null, redirect: RedirectKind | null, more: More) => {
+    const asked = [...(redirect ? [redirect] : []), ...more.scopes, ...(more.anew ? ["anew"] : [])];
+    await this.command("signIn", provider, account, ...asked);
     return this.begin(provider, account, redirect ?? "deep-link");
   };
   private begin(provider: string, account: string | null, redirect: RedirectKind): string {
@@ -112,12 +114,19 @@ export class TestingBackend implements Backend {
     return [name, this.begin(name, null, added.redirect)];
   };
 
+  report: ReportLine[] = [];
+  checkProvider = async (provider: string) => {
+    await this.command("checkProvider", provider);
+    return this.report;
+  };
+
   refresh = (account: string) => this.command("refresh", account);
   refreshAll = () => this.command("refreshAll");
   signOut = async (account: string) => {
     await this.command("signOut", account);
     this.becomeAccount(account, { state: "undoable", undo_until: Date.now() + 5000 });
   };
+  signOutInBrowser = (account: string) => this.command("signOutInBrowser", account);
   undoSignOut = async (account: string) => {
     await this.command("undoSignOut", account);
     this.becomeAccount(account, { state: "fresh", undo_until: null });

@@ -1,9 +1,12 @@
 // Houses to look at and to test with. Never part of what is shipped.
+import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { EventView } from "../generated/EventView";
 import type { HouseView } from "../generated/HouseView";
+import type { ProviderHelp } from "../generated/ProviderHelp";
 import type { ProviderView } from "../generated/ProviderView";
+import type { ReportLine } from "../generated/ReportLine";
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -26,8 +29,11 @@ export function account(label: string, change: Partial<AccountView> = {}): Accou
     refresh_at: now + 36 * MINUTE + 30 * SECOND,
     refreshed_at: now - 17 * MINUTE,
     signed_in_at: now - 12 * DAY,
+    session_ends_at: null,
     problem: null,
     undo_until: null,
+    browser_sign_out: false,
+    grant_type: "authorization-code",
     ...change,
   };
 }
@@ -91,6 +97,35 @@ export function unregistered(name: "google" | "discord"): ProviderView {
       scopes: [],
     },
   };
+}
+
+/** Google's help, with what its catalogue entry offers. */
+export function withScopes(): ProviderHelp {
+  const google = "catalogue.google.scope.https://www.googleapis.com/auth/";
+  const scopes = Object.keys(catalogue).filter((key) => key.startsWith(google));
+  return {
+    ...unregistered("google").help!,
+    scopes: scopes.map((meaning) => ({ scope: meaning.replace("catalogue.google.scope.", ""), meaning })),
+  };
+}
+
+/** What a look at a provider finds, of every kind. */
+export function report(): ReportLine[] {
+  const line = (verdict: ReportLine["verdict"], key: string, value = ""): ReportLine => ({
+    verdict,
+    key: `report.${key}`,
+    value,
+    problem: null,
+  });
+  return [
+    line("good", "issuer", "https://github.example"),
+    line("good", "authorization-endpoint", "https://github.example/login/oauth/authorize"),
+    line("good", "token-endpoint", "https://github.example/login/oauth/access_token"),
+    line("odd", "revocation-missing"),
+    line("odd", "pkce-silent"),
+    line("good", "scopes", "read:user user:email"),
+    line("wrong", "client-missing", "https://github.example/settings/developers"),
+  ];
 }
 
 export function attempt(change: Partial<AttemptView> = {}): AttemptView {

@@ -1,7 +1,17 @@
 // testing.html?house=full&place=account:id-work shows one page without an agent; shots.mjs and people use it.
 import { start } from "../start";
 import { TestingBackend } from "./backend";
-import { attempt, events, fullHouse, house, provider, troubledHouse, unregistered } from "./houses";
+import {
+  attempt,
+  events,
+  fullHouse,
+  house,
+  provider,
+  report,
+  troubledHouse,
+  unregistered,
+  withScopes,
+} from "./houses";
 
 const asked = new URLSearchParams(location.search);
 const make =
@@ -14,6 +24,14 @@ if (asked.has("refuse"))
     path: "/run/user/1000/larder/agent.sock",
     detail: "larder-agent was not found",
   };
+
+if (asked.has("report")) backend.report = report();
+if (asked.has("scopes"))
+  backend.become({
+    providers: backend.now.providers.map((one) =>
+      one.name === "google" ? { ...unregistered("google"), ready: true, help: withScopes() } : one,
+    ),
+  });
 
 const larder = await start(backend, document.getElementById("app")!);
 // In reach of the console and of shots.mjs.
@@ -37,4 +55,5 @@ else if (page === "waiting") {
   backend.become({ attempts: [one] });
   larder.show(one);
 } else if (page === "provider" && id) larder.go({ page, provider: id });
+else if (page === "access" && id) larder.go({ page, account: id });
 else if (page === "sign-in" || page === "new-provider" || page === "activity") larder.go({ page });

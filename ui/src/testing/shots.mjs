@@ -30,6 +30,33 @@ const shots = [
     "?house=troubled&place=account:id-work",
     `backend.become({ problems: [], keychain: { kind: "Secret Service", state: "open" } })`,
   ],
+  [
+    "account-robot",
+    "?house=full&place=account:id-work",
+    `backend.becomeAccount("id-work", { grant_type: "client-credentials", email: null, name: null })`,
+  ],
+  ["account-blocked", "?house=troubled&place=account:id-tickets"],
+  [
+    "account-left",
+    "?house=full&place=account:id-music",
+    `backend.becomeAccount("id-music", { browser_sign_out: true })`,
+  ],
+  [
+    "accounts-left",
+    "?house=full",
+    `backend.become({ accounts: backend.now.accounts.slice(0, 3) }); backend.becomeAccount("id-mail", { browser_sign_out: true }); backend.becomeAccount("id-mail", { state: "signed-out" })`,
+  ],
+  ["access", "?house=full&place=access:id-work&scopes"],
+  [
+    "report",
+    "?house=full&place=waiting:failed&report",
+    `[...document.querySelectorAll("button")].find((one) => one.textContent.includes("Find out")).click()`,
+  ],
+  [
+    "report-provider",
+    "?house=empty&place=provider:discord&new&report",
+    `[...document.querySelectorAll("button")].find((one) => one.textContent.trim() === "Check").click(); setTimeout(() => document.querySelector(".scroll").scrollTo(0, 9999), 100)`,
+  ],
   ["account-undo", "?house=full&place=account:id-work", `backend.signOut("id-work")`],
   ["account-out", "?house=full&place=account:id-music"],
   ["account-forget", "?house=full&place=account:id-music&forgetting"],

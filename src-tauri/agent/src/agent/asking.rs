@@ -105,6 +105,17 @@ impl Agent {
             Request::SignOut { account, undoable, forget, here_only } => {
                 self.sign_out(peer, &account, undoable, forget, !here_only, reply).await;
             }
+            Request::BrowserSignOut { account } => match self.house.find(&account) {
+                Ok(known) => {
+                    let url = self.browser_sign_out(&known.id.clone());
+                    tokio::spawn(async move {
+                        let _ = reply.send(Ok(Answer::BrowserSignOut { url: url.await.ok().flatten() }));
+                    });
+                }
+                Err(problem) => {
+                    let _ = reply.send(Err(problem));
+                }
+            },
             Request::UndoSignOut { account } => match self.house.find(&account) {
                 Ok(known) => {
                     let id = known.id.clone();

@@ -299,15 +299,10 @@ impl Agent {
                 }
                 (Outcome::Transient { problem, .. } | Outcome::NeedsFix(problem), _) => Err(problem),
                 // The code was not accepted: too late, used, or for another client.
-                (Outcome::NeedsSignIn(_) | Outcome::Tokens(_), _) => Err(Problem::AuthorizationFailed {
-                    provider,
-                    error: "invalid_grant".to_owned(),
-                    detail: match machine {
-                        true => "the client may not sign in without a person",
-                        false => "the code was not accepted; sign in again",
-                    }
-                    .to_owned(),
-                }),
+                (Outcome::NeedsSignIn(_) | Outcome::Tokens(_), _) if machine => {
+                    Err(Problem::ClientRefused { provider, error: "invalid_grant".to_owned(), detail: String::new() })
+                }
+                (Outcome::NeedsSignIn(_) | Outcome::Tokens(_), _) => Err(Problem::CodeRefused { provider }),
             };
             let _ = outbox.send(Message::Exchanged { attempt: id, result }).await;
         });
