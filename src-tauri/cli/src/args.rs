@@ -20,6 +20,12 @@ Exit codes, the first that applies: 9 disk full or data damaged, 6 keychain lock
   8 configuration to fix, 3 an account needs its sign-in, 4 an account's token has ended and cannot be refreshed
   for now, 1 another problem, 0 all is well. An account that is signed out is well.";
 
+const GIT_CREDENTIAL: &str = "\
+git runs this itself, and speaks to it on stdin (gitcredentials(7)):
+  git config --global credential.helper '!larder git-credential'
+`get` gives a user name and an access token for a host that Larder has an account for, or nothing; `store` does nothing;
+`erase` says that a token was refused, so that the next one is a new one, and signs nobody out.";
+
 const EXEC: &str = "\
 The command alone has the token; it replaces larder, so its exit code and signals are its own. An environment goes stale:
   the token is to live for 15 minutes or half of its lifetime, whichever is less, and nothing can give the command another
@@ -100,6 +106,12 @@ pub enum Command {
         /// What to run, with its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<OsString>,
+    },
+    /// Give git a token: its credential helper
+    #[command(after_help = GIT_CREDENTIAL)]
+    GitCredential {
+        /// What git wants: get, store or erase
+        operation: String,
     },
     /// Refresh an account's token now
     Refresh(Which),

@@ -10,6 +10,7 @@ mod duration;
 mod events;
 mod exec;
 mod formats;
+mod git;
 mod passphrase;
 mod policy;
 mod print;
@@ -75,6 +76,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
             accounts::token(context, &account, Wanted { min_validity, dpop, rejected }, format, user)?;
         }
         Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
+        Command::GitCredential { operation } => return git::credential(context, &operation),
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only, browser } => {
             accounts::sign_out(context, which, forget, here_only, browser)?;

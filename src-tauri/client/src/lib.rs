@@ -92,6 +92,7 @@ fn repeatable(request: &Request) -> Option<Request> {
             dpop: dpop.clone(),
             rejected: rejected.clone(),
         }),
+        Request::GitAccounts { to } => Some(Request::GitAccounts { to: to.clone() }),
         Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
         Request::Events { limit } => Some(Request::Events { limit: *limit }),
         Request::Audit { filter } => Some(Request::Audit { filter: filter.clone() }),

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod attempt;
 pub mod effect;
+pub mod git;
 pub mod house;
 pub mod names;
 pub mod problem;

@@ -4,6 +4,7 @@
 //! `{"id":1,"problem":{"code":…}}`. After `subscribe` the agent also sends `{"push":…}` lines.
 //! No answer carries a refresh token, client secret, verifier or key; [`Request::SetSecret`] alone brings one.
 
+use crate::git::{Destination, GitAccount};
 use crate::names::{AccountId, AttemptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
@@ -198,6 +199,11 @@ pub enum Request {
         /// That a token was answered 401, so that a newer one is wanted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rejected: Option<Rejected>,
+    },
+    /// The accounts that git may use somewhere. Not a hand-out: a token is asked for by itself.
+    GitAccounts {
+        /// Where git is about to go.
+        to: Destination,
     },
     /// Refreshes now; answered when it ended.
     Refresh {
@@ -458,6 +464,11 @@ pub enum Answer {
             deserialize_with = "OnWire::read_if_any"
         )]
         dpop: Option<OnWire>,
+    },
+    /// The accounts that git may use there.
+    GitAccounts {
+        /// One is the one; several, and its person has to say which; none, and it is no place that Larder knows.
+        accounts: Vec<GitAccount>,
     },
     /// An account is signed out here; what came of telling the provider.
     SignedOut {

@@ -82,6 +82,11 @@ impl Agent {
             Request::Token { account, min_validity, dpop, rejected } => {
                 self.token(peer, &account, min_validity, dpop, rejected, reply).await;
             }
+            Request::GitAccounts { to } => {
+                self.look_at_configuration().await;
+                let accounts = self.configuration.git_accounts(&self.house.accounts, &to);
+                let _ = reply.send(Ok(Answer::GitAccounts { accounts }));
+            }
             Request::Refresh { account } => {
                 self.look_at_configuration().await;
                 match self.house.find(&account) {
