@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod args;
+mod audit;
 mod browser;
 mod doctor;
 mod duration;
@@ -84,6 +85,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Audit { command, filter } => audit::run(context, command, filter)?,
         Command::Doctor => return doctor::doctor(context),
         Command::Lock { seal } => lock::lock(context, seal)?,
         Command::Unlock => agent::unlock(context)?,

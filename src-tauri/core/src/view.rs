@@ -432,8 +432,73 @@ pub struct EventView {
     pub label: Option<String>,
     /// The program that asked, for a hand-out.
     pub program: Option<String>,
+    /// As granted, for a hand-out and a sign-in.
+    #[serde(default)]
+    pub scopes: Vec<Scope>,
     /// What was in the way, if anything was.
     pub problem: Option<Problem>,
+    /// How often it happened: the same of one program within a minute, or of one trouble within an hour, is one row.
+    #[serde(default = "once")]
+    pub count: u32,
+    /// When it last happened, where it did more than once.
+    #[serde(default)]
+    pub last: Option<WallTime>,
+}
+
+impl EventView {
+    /// Something that happened once, of which nothing more is said.
+    pub fn new(at: WallTime, kind: EventKind) -> Self {
+        Self {
+            at,
+            kind,
+            account: None,
+            label: None,
+            program: None,
+            scopes: Vec::new(),
+            problem: None,
+            count: once(),
+            last: None,
+        }
+    }
+}
+
+/// For what an agent says that does not count.
+fn once() -> u32 {
+    1
+}
+
+/// A row of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its place: every row has the next number, and none is given twice.
+    pub number: i64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: EventView,
+}
+
+/// The newest row that is in the audit's chain, and so all before it: noted elsewhere, it shows that none was changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// The row's number; 0 where there is none yet.
+    pub number: i64,
+    /// SHA-256 of the chain up to it, in hex.
+    pub hash: String,
+}
+
+/// What a look at the whole audit came to, where nothing is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// How many rows fit.
+    pub rows: u64,
+    /// The oldest one; older ones were removed when their time was over.
+    pub first: i64,
+    /// The newest one.
+    pub head: AuditHead,
+    /// How many signed checkpoints there are.
+    pub checkpoints: u64,
+    /// Why their signatures could not be checked, if that is so.
+    pub unchecked: Option<Problem>,
 }
 
 /// As which client Larder signs in where its person gave nothing but an address.
@@ -508,7 +573,7 @@ pub enum Check {
 }
 
 /// The kinds of event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "kebab-case")]
 #[ts(export)]
 pub enum EventKind {

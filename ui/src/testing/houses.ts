@@ -284,7 +284,10 @@ export function events(): EventView[] {
     account: "id-work",
     label: "work",
     program: null,
+    scopes: [],
     problem: null,
+    count: 1,
+    last: null,
     ...change,
   });
   return [
