@@ -1,13 +1,15 @@
 //! The person's configuration: providers and policy, read again when the files change, never lost when they are wrong.
 
+use crate::catalogue;
 use crate::policy::{self, Policy};
 use crate::providers::{self, Provider, Providers};
 use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
+use larder_core::git::{Destination, GitAccount, GitCandidate};
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
-use larder_core::protocol::{Answer, Decision, Request};
+use larder_core::protocol::{Answer, Decision, Request, Rule};
 use larder_core::view::{EventKind, ProviderView, RedirectKind};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ pub struct Configuration {
     policy: Watched<Policy>,
     settings: Watched<Settings>,
     demo: Option<(u64, Provider)>,
+    /// The policy was changed by hand since this was last asked.
+    policy_changed: bool,
     /// Issuer and client of every secret that is kept.
     secrets: BTreeSet<(String, String)>,
 }
@@ -83,13 +87,15 @@ impl Configuration {
             },
             settings: Watched::new(profile.settings(), settings::read),
             demo: None,
+            policy_changed: false,
             secrets,
         }
     }
 
     /// Reads again what changed. Returns the providers whose definition did.
     pub fn reload(&mut self) -> Vec<ProviderName> {
-        self.policy.reload();
+        let after = |policy: &Watched<Policy>| policy.good.clone();
+        self.policy_changed |= self.policy.reload().is_some_and(|before| Some(before) != after(&self.policy));
         self.settings.reload();
         let Some(before) = self.providers.reload() else { return Vec::new() };
         let Some(after) = &self.providers.good else { return Vec::new() };
@@ -98,6 +104,52 @@ impl Configuration {
             .filter(|(name, provider)| before.get(*name) != Some(provider))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether the policy was changed by hand since this was last asked.
+    pub fn policy_changed(&mut self) -> bool {
+        std::mem::take(&mut self.policy_changed)
+    }
+
+    /// The policy, with every account that is known under its label.
+    ///
+    /// # Errors
+    /// What is wrong with `policy.toml`.
+    pub fn policy(&self, accounts: &[Account]) -> Result<(Decision, Vec<Rule>), Problem> {
+        let policy = self.policy.get()?;
+        let label = |name: &str| accounts.iter().find(|account| account.id.as_str() == name);
+        let shown = |rule: &Rule| match label(&rule.account) {
+            Some(account) => Rule { account: account.identity.label.clone(), ..rule.clone() },
+            None => rule.clone(),
+        };
+        Ok((policy.default, policy.rules.iter().map(shown).collect()))
+    }
+
+    /// Writes a rule down.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    pub fn rule(
+        &mut self,
+        program: &str,
+        account: &str,
+        decision: Decision,
+        accounts: &[Account],
+    ) -> Result<(), Problem> {
+        policy::change(&self.policy.path, Some(program), Some(account), decision, accounts)?;
+        // What changed is known to whoever changed it.
+        self.policy.reload();
+        Ok(())
+    }
+
+    /// Removes a rule; says whether there was one.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    pub fn remove_rule(&mut self, program: &str, account: &str, accounts: &[Account]) -> Result<bool, Problem> {
+        let removed = policy::remove(&self.policy.path, program, account, accounts)?;
+        self.policy.reload();
+        Ok(removed)
     }
 
     /// What is wrong with the files now.
@@ -204,6 +256,34 @@ impl Configuration {
         }
     }
 
+    /// The accounts that git may use there.
+    pub fn git_accounts(&self, accounts: &[Account], to: &Destination) -> Vec<GitAccount> {
+        let candidates: Vec<_> = accounts.iter().map(|account| self.git_candidate(account)).collect();
+        // Where the settings cannot be read, the last that could be; what is wrong with them is shown elsewhere.
+        let rules = self.settings.good.as_ref().map_or(&[][..], |settings| &settings.git.rules);
+        larder_core::git::accounts(rules, &candidates, to)
+    }
+
+    /// A provider's repositories are where it signs people in, and where the catalogue says. The first is what the account was
+    /// signed in with, so a change of configuration sends no token anywhere else.
+    fn git_candidate(&self, account: &Account) -> GitCandidate {
+        let identity = &account.identity;
+        let provider = self.provider(&identity.provider).ok();
+        let entry = provider.and_then(|provider| provider.written.catalogue).unwrap_or(identity.provider.0.clone());
+        // A provider of that name may have been written down for another server than the catalogue's.
+        let git =
+            catalogue::entry(&entry).filter(|entry| entry.is_at(&identity.issuer)).and_then(|entry| entry.git.as_ref());
+        let own = url::Url::parse(&identity.issuer).ok().map(|issuer| crate::http::host(&issuer));
+        GitCandidate {
+            account: account.id.clone(),
+            label: identity.label.clone(),
+            email: identity.email.clone(),
+            hosts: own.into_iter().chain(git.iter().flat_map(|git| git.hosts.clone())).collect(),
+            username: git.map(|git| git.username.clone()),
+            in_use: matches!(account.session, Session::SignedIn { .. } | Session::NeedsSignIn { .. }),
+        }
+    }
+
     /// Whether this provider demands a secret that is not kept.
     pub fn lacks_secret(&self, provider: &Provider) -> bool {
         let kept = self.secrets.contains(&(provider.authority(), provider.client_id.clone()));
@@ -277,10 +357,6 @@ impl Configuration {
                 self.demo = Some((connection, demo(issuer)?));
                 Ok((Answer::Done, None))
             }
-            Request::Policy => {
-                let policy = self.policy.get()?;
-                Ok((Answer::Policy { default: policy.default, rules: policy.rules.clone() }, None))
-            }
             Request::SetPolicy { program, account, decision } => {
                 if let Some(program) = &program
                     && program != "*"
@@ -289,7 +365,8 @@ impl Configuration {
                     let detail = "a program is named by its whole path, or *".to_owned();
                     return Err(Problem::BadRequest { detail });
                 }
-                policy::change(&self.policy.path, program.as_deref(), account.as_deref(), decision)?;
+                policy::change(&self.policy.path, program.as_deref(), account.as_deref(), decision, accounts)?;
+                self.policy.reload();
                 Ok((Answer::Done, Some(EventKind::PolicyChanged)))
             }
             _ => Err(Problem::BadRequest { detail: "that is not about configuration".to_owned() }),

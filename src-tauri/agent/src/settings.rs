@@ -1,9 +1,12 @@
 //! `config.toml`: how Larder reaches the network, and what it runs when something happens.
 
 use crate::providers::{parse, unreadable};
+use larder_core::git::GitRule;
 use larder_core::problem::Problem;
 use serde::Deserialize;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// The person's settings. What is left out is as it was before there were any.
@@ -20,9 +23,42 @@ pub struct Settings {
     /// What keeps the keys.
     #[serde(default)]
     pub keychain: Keychain,
+    /// Which account git uses where.
+    #[serde(default)]
+    pub git: Git,
     /// Commands, each a program with its arguments. No shell reads them.
     #[serde(default)]
     pub hooks: Hooks,
+    /// A program with its arguments that asks the person whether a program may have a token, where no window is.
+    #[serde(default)]
+    pub confirm_cmd: Vec<String>,
+    /// When Larder locks by itself.
+    #[serde(default)]
+    pub lock: Lock,
+}
+
+/// When Larder locks by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// After so many minutes without a hand-out and without anything that a person does; never, where it is left out.
+    pub idle_minutes: Option<NonZeroU32>,
+}
+
+impl Lock {
+    /// The same as a duration.
+    pub fn idle_after(self) -> Option<Duration> {
+        self.idle_minutes.map(|minutes| Duration::from_secs(u64::from(minutes.get()) * 60))
+    }
+}
+
+/// Which account git uses where, if the accounts' own providers do not say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// The first that matches wins.
+    #[serde(default, rename = "rule")]
+    pub rules: Vec<GitRule>,
 }
 
 /// What keeps the keys.
@@ -139,6 +175,20 @@ mod tests {
         assert_eq!(read(&path).unwrap().hooks.on_refresh, ["touch", "/tmp/x y"]);
         std::fs::write(&path, "[hooks]\non_refrehs = [\"touch\"]\n").unwrap();
         assert!(matches!(read(&path), Err(Problem::BadConfig { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_rule_for_git_names_a_host_and_an_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[[git.rule]]\nhost = \"git.example\"\npath = \"company\"\naccount = \"work\"\n")
+            .unwrap();
+        let rules = read(&path).unwrap().git.rules;
+        assert_eq!((rules.len(), rules[0].path.as_deref(), rules[0].account.as_str()), (1, Some("company"), "work"));
+        std::fs::write(&path, "[[git.rule]]\nhost = \"git.example\"\n").unwrap();
+        assert!(matches!(read(&path), Err(Problem::BadConfig { .. })));
+        std::fs::write(&path, "[[git.rule]]\nhost = \"h\"\naccount = \"a\"\nuser = \"b\"\n").unwrap();
+        assert!(matches!(read(&path), Err(Problem::BadConfig { line: 4, .. })));
     }
 
     #[test]

@@ -46,11 +46,17 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// [`Problem::AttemptExpired`]; a minute more, so that it is the agent that says so.
 const AWAIT_SIGN_IN: Duration = Duration::from_secs(11 * 60);
 
+/// How long [`Request::Token`] waits: its person may have to be asked, which ends by itself, and then a refresh may come.
+const TOKEN: Duration = Duration::from_secs(3 * 60);
+
 /// How long [`Request::Unlock`] waits: a person looks for and types a password meanwhile.
 const UNLOCK: Duration = Duration::from_secs(5 * 60);
 
 /// How long [`Request::Find`] and [`Request::Adopt`] wait: up to a dozen requests, to servers that may be slow.
 const DISCOVERY: Duration = Duration::from_secs(3 * 60);
+
+/// How long [`Request::AuditVerify`] waits.
+const AUDIT: Duration = Duration::from_secs(2 * 60);
 
 /// How long a Hello may take: the agent answers it without asking keychain, disk or network.
 const HELLO: Duration = Duration::from_secs(10);
@@ -92,8 +98,12 @@ fn repeatable(request: &Request) -> Option<Request> {
             scopes: scopes.clone(),
             resource: resource.clone(),
         }),
+        Request::GitAccounts { to } => Some(Request::GitAccounts { to: to.clone() }),
         Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
         Request::Events { limit } => Some(Request::Events { limit: *limit }),
+        Request::Audit { filter } => Some(Request::Audit { filter: filter.clone() }),
+        Request::AuditVerify { noted } => Some(Request::AuditVerify { noted: noted.clone() }),
+        Request::AuditHead => Some(Request::AuditHead),
         Request::Provider { name } => Some(Request::Provider { name: name.clone() }),
         Request::View => Some(Request::View),
         Request::Providers => Some(Request::Providers),
@@ -225,7 +235,7 @@ impl Client {
     }
 
     /// How long [`Client::ask`] waits for an answer; `None` is for ever. What waits for a person
-    /// ([`Request::AwaitSignIn`], [`Request::Unlock`]) waits minutes in any case.
+    /// ([`Request::AwaitSignIn`], [`Request::Token`], [`Request::Unlock`]) waits minutes in any case.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
@@ -241,7 +251,10 @@ impl Client {
         let at_least = match request {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
             Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
+            // A row takes a microsecond or two; there are millions at the most.
+            Request::AuditVerify { .. } => AUDIT,
             Request::Unlock { .. } => UNLOCK,
+            Request::Token { .. } => TOKEN,
             _ => Duration::ZERO,
         };
         let timeout = self.timeout.map(|timeout| timeout.max(at_least));

@@ -1,6 +1,6 @@
 //! Every failure a person can meet, as a code with parameters. The words lie in `messages/`.
 
-use crate::names::{AttemptId, ProviderName};
+use crate::names::{AttemptId, PromptId, ProviderName};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -38,8 +38,24 @@ pub enum Problem {
     PartRefused { account: String, detail: String },
     /// A token was rejected (401), and the fresh one that came instead of it as well.
     TokenRejected { account: String },
-    /// The policy, or the person, said no.
+    /// The policy said no.
     Denied { program: String, account: String },
+    /// Its person said no, now or a moment ago.
+    ConsentRefused { program: String, account: String },
+    /// Nobody answered in time whether the program may.
+    ConsentTimeout { program: String, account: String, seconds: u32 },
+    /// Nobody can be asked whether the program may.
+    NobodyToAsk { program: String, account: String },
+    /// Too many programs wait for an answer already.
+    TooManyPrompts { program: String, most: u32 },
+    /// What was asked is answered already, or no longer.
+    NoSuchPrompt { prompt: PromptId },
+    /// The policy has no such rule.
+    NoSuchRule { program: String, account: String },
+    /// Its person has locked Larder: nothing is handed out.
+    Locked,
+    /// Its person has sealed Larder: nothing opens.
+    Sealed,
 
     // What passes.
     /// The provider's host could not be reached.
@@ -164,6 +180,12 @@ pub enum Problem {
     DiskFull { file: String, detail: String },
     /// The database cannot be read.
     DatabaseDamaged { file: String, detail: String },
+    /// A row of the audit is not as it was written, or is missing.
+    AuditDamaged {
+        #[ts(type = "number")]
+        row: i64,
+        detail: String,
+    },
     /// A newer Larder wrote the database.
     NewerSchema { file: String, found: u32, known: u32 },
     /// A folder or file that Larder must not trust.
@@ -228,6 +250,7 @@ impl Problem {
             | P::NoSuchAccount { .. }
             | P::NoSuchProvider { .. }
             | P::LabelTaken { .. }
+            | P::NoSuchRule { .. }
             | P::NotBound { .. } => Exit::Usage,
             P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => {
                 Exit::SignIn
@@ -237,8 +260,15 @@ impl Problem {
             | P::RateLimited { .. }
             | P::NotYet { .. }
             | P::ProofRefused { .. } => Exit::TryLater,
-            P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
+            P::Denied { .. }
+            | P::ConsentRefused { .. }
+            | P::ConsentTimeout { .. }
+            | P::NobodyToAsk { .. }
+            | P::TooManyPrompts { .. }
+            | P::Locked
+            | P::ConsentDenied { .. } => Exit::Denied,
             P::KeychainLocked
+            | P::Sealed
             | P::KeychainAbsent
             | P::KeychainTimeout { .. }
             | P::KeychainTrouble { .. }
@@ -267,9 +297,14 @@ impl Problem {
             | P::PortTaken { .. }
             | P::ClockSkew { .. }
             | P::SecretNeeded { .. } => Exit::Configuration,
-            P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
+            P::DiskFull { .. }
+            | P::DatabaseDamaged { .. }
+            | P::AuditDamaged { .. }
+            | P::NewerSchema { .. }
+            | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }
+            | P::NoSuchPrompt { .. }
             | P::RegistrationLeft { .. }
             | P::TokenRejected { .. }
             | P::PartRefused { .. }

@@ -163,6 +163,8 @@ export function house(change: Partial<HouseView> = {}): HouseView {
     problems: [],
     tray: "fresh",
     next_refresh: null,
+    prompts: [],
+    locked: "unlocked",
     ...change,
   };
 }
@@ -282,7 +284,10 @@ export function events(): EventView[] {
     account: "id-work",
     label: "work",
     program: null,
+    scopes: [],
     problem: null,
+    count: 1,
+    last: null,
     ...change,
   });
   return [

@@ -28,6 +28,8 @@ pub struct Asked {
     pub rejected: Option<Rejected>,
     /// For which part of the grant.
     pub part: Part,
+    /// Whether the policy wants its person to be asked first.
+    pub consult: bool,
 }
 
 /// The longest resource, in bytes: longer than any URL that is in use.
@@ -53,7 +55,7 @@ pub fn asked(
     if !resource.is_none_or(usable) {
         return Err(Problem::BadRequest { detail: "a resource is an absolute URI without a fragment".to_owned() });
     }
-    Ok(Asked { min_validity, proof, rejected, part: Part::new(resource, scopes) })
+    Ok(Asked { min_validity, proof, rejected, part: Part::new(resource, scopes), consult: true })
 }
 
 /// Which programs were given the newest access token of each account, so that one that says "the last one" is
@@ -121,7 +123,12 @@ impl Agent {
         reply: Reply,
     ) {
         let least = asked.min_validity.map(Duration::from_secs);
-        self.ask(peer, account, Want::Token(Wanted { least, rejected, part: asked.part }), asked.proof, reply).await;
+        let want = Want::Token(Wanted { least, rejected, part: asked.part });
+        if asked.consult {
+            self.consult(peer, account, want, asked.proof, reply);
+        } else {
+            self.ask(peer, account, want, asked.proof, reply).await;
+        }
     }
 
     /// Finds out, off the loop, whether this is the account's token of today. Digests are compared, so that the time it
