@@ -419,11 +419,20 @@ impl Agent {
     /// Lets something happen: core decides, its effects go out, and whoever looks sees what changed.
     async fn happen(&mut self, event: HouseEvent) {
         let now = self.hands.clock.now();
+        let asks = matches!(event, HouseEvent::Ask(_));
         let before = std::mem::replace(&mut self.house, House::new(Vec::new()));
         let (after, effects) = house(before, event, now);
         self.house = after;
+        let answers = |effect: &HouseEffect| {
+            matches!(effect, HouseEffect::HandOut { .. } | HouseEffect::Answer { .. } | HouseEffect::Refuse { .. })
+        };
+        // Most often a token is asked for and handed out, and nothing is different for anybody.
+        let same = asks && effects.iter().all(answers);
         for effect in effects {
             self.carry_out(effect, now).await;
+        }
+        if same {
+            return;
         }
         self.answer_awaiting();
         self.confirm();

@@ -2,6 +2,7 @@
 
 use crate::account::{self, Account, Decided, Event, Identity, Refresh, Session, step};
 use crate::attempt::{self, Attempt, Person, Phase, Redirected};
+use crate::calendar::{Budget, Calendar, budget};
 use crate::consent::{self, Consent, ConsentEvent};
 use crate::effect::{Arrival, Effect, HouseEffect, Outcome};
 use crate::lock::{self, Lock, LockEvent};
@@ -41,7 +42,8 @@ pub struct House {
     pub lock: Lock,
     used: VecDeque<Digest>,
     parked: Vec<(AccountId, Event)>,
-    pauses: HashMap<(String, String), Moment>,
+    pauses: HashMap<Budget, Moment>,
+    calendar: Calendar,
     operations: u64,
 }
 
@@ -168,6 +170,7 @@ impl House {
             used: VecDeque::new(),
             parked: Vec::new(),
             pauses: HashMap::new(),
+            calendar: Calendar::default(),
             operations,
         }
     }
@@ -191,13 +194,24 @@ impl House {
 
     /// Milliseconds until something is to be looked at, if nothing happens before.
     pub fn wake(&self, now: Now) -> Option<i64> {
+        if !self.calendar.holds(now) {
+            // A clock was set, or nothing has happened yet.
+            let mut house = self.clone();
+            house.calendar.reckon(&house.accounts, now);
+            return house.wake(now);
+        }
+        let counts = |place: usize| self.accounts.get(place).is_some_and(|account| !self.storing(&account.id));
+        let left = |place: usize| self.accounts.get(place).and_then(|account| account::wake(account, now));
+        let others = self.calendar.others(now).filter(|place| counts(*place)).filter_map(left);
         // An account that may not start now is looked at when a place is free or a pause is over.
-        let accounts = self.accounts.iter().filter(|account| !self.storing(&account.id)).filter_map(|account| {
-            if account::refresh_is_due(account, now) {
-                return self.may_start(account, now).then_some(0).or_else(|| self.pause_left(account, now));
+        let refreshes = self.calendar.refreshes(now).filter_map(|(budget, mut due)| {
+            let first = due.find(|place| counts(*place))?;
+            if !self.accounts.get(first).is_some_and(|account| account::refresh_is_due(account, now)) {
+                return left(first);
             }
-            account::wake(account, now)
+            if self.place_in(budget, now) > 0 { Some(0) } else { self.pause_left(budget, now) }
         });
+        let accounts = others.chain(refreshes).chain(self.calendar.next(now, counts));
         let attempts = self.attempts.iter().filter(|attempt| attempt.idle()).map(|attempt| attempt.until.wait(now));
         let asks = self.asks.iter().map(|ask| ask.until.wait(now));
         let others = self.consent.wake(now).into_iter().chain(self.lock.wake(now));
@@ -214,33 +228,45 @@ impl House {
         self.attempts.iter().any(|attempt| matches!(&attempt.phase, Phase::Storing { account, .. } if account == id))
     }
 
-    fn budget(account: &Account) -> (String, String) {
-        (account.identity.issuer.clone(), account.identity.client_id.clone())
+    fn get(&self, id: &AccountId) -> Option<&Account> {
+        self.accounts.get(self.calendar.place(id)?)
     }
 
-    fn pause_left(&self, account: &Account, now: Now) -> Option<i64> {
-        self.pauses.get(&Self::budget(account)).map(|until| until.wait(now)).filter(|left| *left > 0)
+    /// An account that is there changed, or a new one comes.
+    fn put(&mut self, account: Account, now: Now) {
+        let place = self.calendar.place(&account.id).unwrap_or(self.accounts.len());
+        self.calendar.note(&account, place, now);
+        match self.accounts.get_mut(place) {
+            Some(known) => *known = account,
+            None => self.accounts.push(account),
+        }
+    }
+
+    fn pause_left(&self, budget: &Budget, now: Now) -> Option<i64> {
+        self.pauses.get(budget).map(|until| until.wait(now)).filter(|left| *left > 0)
+    }
+
+    /// How many refreshes of this budget may start now.
+    fn place_in(&self, budget: &Budget, now: Now) -> usize {
+        if self.quiet || self.lock.sealed() || self.pause_left(budget, now).is_some() {
+            return 0;
+        }
+        MOST_AT_ONCE.saturating_sub(self.calendar.under_way(budget))
     }
 
     /// Whether a refresh of this account may start now.
     fn may_start(&self, account: &Account, now: Now) -> bool {
-        let budget = Self::budget(account);
-        let under_way = self
-            .accounts
-            .iter()
-            .filter(|other| {
-                matches!(&other.session, Session::SignedIn { refresh } | Session::Undoable { refresh, .. }
-                    if refresh.in_flight())
-                    && Self::budget(other) == budget
-            })
-            .count();
-        !self.quiet && !self.lock.sealed() && under_way < MOST_AT_ONCE && self.pause_left(account, now).is_none()
+        self.place_in(&budget(account), now) > 0
     }
 }
 
 /// What follows for the house.
 pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<HouseEffect>) {
     let mut effects = Vec::new();
+    let asks = matches!(event, HouseEvent::Ask(_));
+    if !house.calendar.holds(now) {
+        house.calendar.reckon(&house.accounts, now);
+    }
     // First, so that what is over is over, whatever comes next after a sleep of the machine.
     expire(&mut house, now, &mut effects);
     match event {
@@ -310,7 +336,9 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
     consent::expire(&mut house, now, &mut effects);
     lock::enforce(&mut house, &mut effects);
     look(&mut house, now, &mut effects);
-    answer_askers(&mut house, now, &mut effects);
+    // One more who asks, and nothing else: the others wait for what they have waited for.
+    let first = if asks && effects.is_empty() { house.asks.len().saturating_sub(1) } else { 0 };
+    answer_askers(&mut house, first, now, &mut effects);
     lock::enforce(&mut house, &mut effects);
     if effects.iter().any(|effect| matches!(effect, HouseEffect::HandOut { .. })) {
         lock::happen(&mut house, LockEvent::Used, now, &mut effects);
@@ -346,21 +374,17 @@ fn every(house: &mut House, which: impl Fn(&Account) -> bool, event: &Event, now
 
 /// Lets `event` happen to one account, and keeps what follows for the others.
 fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &mut Vec<HouseEffect>) {
-    let Some(place) = house.accounts.iter().position(|account| account.id == *id) else {
-        return forgotten(id, event, effects);
-    };
+    let Some(account) = house.get(id).cloned() else { return forgotten(id, event, effects) };
     // A provider that asks for a pause means the client, not one account.
     if let Event::Arrived {
         arrival: Arrival::Answered(Outcome::Transient { problem: Problem::RateLimited { .. }, retry_after, .. }),
         ..
     } = &event
     {
-        let budget = House::budget(&house.accounts[place]);
         let wait = schedule::retry(id, Generation(0), 1, &Problem::Stopping, *retry_after);
-        house.pauses.insert(budget, now.plus(wait));
+        house.pauses.insert(budget(&account), now.plus(wait));
     }
     let next = house.next_operation();
-    let account = house.accounts[place].clone();
     let (account, Decided { effects: decided, records, forgotten }) = step(account, event, next, now);
     for (kind, problem) in records {
         effects.push(record(kind, Some(id.clone()), problem));
@@ -368,11 +392,12 @@ fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &m
     for (operation, effect) in decided {
         effects.push(HouseEffect::Account { account: id.clone(), generation: account.generation, operation, effect });
     }
-    house.accounts[place] = account;
+    house.put(account, now);
     if forgotten {
         // Whoever waits for the sign-out is answered before the account is gone.
-        answer_askers(house, now, effects);
-        house.accounts.remove(place);
+        answer_askers(house, 0, now, effects);
+        house.accounts.retain(|account| account.id != *id);
+        house.calendar.reckon(&house.accounts, now);
     }
 }
 
@@ -390,19 +415,18 @@ fn forgotten(id: &AccountId, event: Event, effects: &mut Vec<HouseEffect>) {
 /// Gives every account a look whose time has come, as far as the budgets allow, and ends what is too old.
 fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
     house.pauses.retain(|_, until| until.wait(now) > 0);
-    let ids: Vec<_> = house
-        .accounts
-        .iter()
-        .filter(|account| account::wake(account, now).is_some_and(|left| left <= 0))
-        .map(|account| account.id.clone())
-        .collect();
+    // The timer of an undoable sign-out waits for a sign-in that is being written, and so does a refresh.
+    let due = |place: usize| {
+        let account = house.accounts.get(place)?;
+        let due = account::wake(account, now).is_some_and(|left| left <= 0) && !house.storing(&account.id);
+        due.then(|| account.id.clone())
+    };
+    let mut ids: Vec<_> = house.calendar.others(now).filter_map(due).collect();
+    for (budget, refreshes) in house.calendar.refreshes(now) {
+        ids.extend(refreshes.filter_map(due).take(house.place_in(budget, now)));
+    }
     for id in ids {
-        let Some(account) = house.accounts.iter().find(|account| account.id == id) else { continue };
-        // The timer of an undoable sign-out waits for a sign-in that is being written.
-        let start = !account::refresh_is_due(account, now) || house.may_start(account, now);
-        if start && !house.storing(&id) {
-            happen(house, &id, Event::Look, now, effects);
-        }
+        happen(house, &id, Event::Look, now, effects);
     }
 }
 
@@ -437,11 +461,11 @@ enum Verdict {
     Refresh,
 }
 
-fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
-    let mut place = 0;
+/// Tells the askers from this place on what there is to tell.
+fn answer_askers(house: &mut House, mut place: usize, now: Now, effects: &mut Vec<HouseEffect>) {
     while place < house.asks.len() {
         let ask = house.asks[place].clone();
-        let account = house.accounts.iter().find(|account| account.id == ask.account);
+        let account = house.get(&ask.account);
         let verdict = match account {
             // Signed out, as far as its person is concerned.
             Some(account) if ask.want != Want::SignOut && house.parked.iter().any(|(id, _)| *id == account.id) => {
@@ -493,7 +517,9 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
 
 /// Somebody waits for a token because this one was rejected: the next one is known to have come instead of it.
 fn doubt(house: &mut House, account: &AccountId, wanted: &Wanted) {
-    let known = house.accounts.iter_mut().find(|known| known.id == *account);
+    let place = house.calendar.place(account);
+    let known = place.and_then(|place| house.accounts.get_mut(place));
+    // What it changes is no deadline.
     if let Some(access) = known.and_then(|known| known.token_mut(&wanted.part)) {
         access.rejected |= access.is_rejected(wanted.rejected);
     }
@@ -750,7 +776,7 @@ fn stored(
     let attempt = house.attempts.remove(place);
     let grant_type = attempt.grant_type();
     effects.push(HouseEffect::ForgetAttempt { attempt: id.clone() });
-    let known = house.accounts.iter().position(|account| account.id == account_id);
+    let known = house.get(&account_id).cloned();
     let access = account::Access::of(&person.grant, generation);
     let mut account = Account {
         id: account_id.clone(),
@@ -777,22 +803,18 @@ fn stored(
         parts: account::parts::Parts { resources: attempt.resources, ..Default::default() },
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
-    match known {
-        Some(place) => {
-            let before = std::mem::replace(&mut house.accounts[place], account);
-            if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = before.session
-                && let Refresh::Unsaved { operation, until: Some(_), .. } = refresh
-            {
-                // Of the session before; nobody would write it any more.
-                effects.push(HouseEffect::Account {
-                    account: account_id.clone(),
-                    generation: before.generation,
-                    operation,
-                    effect: Effect::Discard { spent: true },
-                });
-            }
-        }
-        None => house.accounts.push(account),
+    house.put(account, now);
+    if let Some(before) = known
+        && let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = before.session
+        && let Refresh::Unsaved { operation, until: Some(_), .. } = refresh
+    {
+        // Of the session before; nobody would write it any more.
+        effects.push(HouseEffect::Account {
+            account: account_id.clone(),
+            generation: before.generation,
+            operation,
+            effect: Effect::Discard { spent: true },
+        });
     }
     effects.push(record(EventKind::SignedIn, Some(account_id), None));
 }

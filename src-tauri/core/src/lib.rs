@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod attempt;
+mod calendar;
 pub mod consent;
 pub mod effect;
 pub mod git;
