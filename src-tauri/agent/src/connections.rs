@@ -50,7 +50,7 @@ struct Connection {
 
 impl Connections {
     /// None yet; as many as this process may have descriptors for, which is raised as far as the system allows.
-    pub fn new() -> Self {
+    pub fn as_the_system_allows() -> Self {
         Self::with(most(), MOST_OF_ONE_PROCESS)
     }
 

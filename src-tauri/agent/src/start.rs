@@ -69,7 +69,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
         let _ = outbox.try_send(Message::Keychain(state));
     }
     let (close, closing) = watch::channel(false);
-    let connections = Arc::new(Connections::new());
+    let connections = Arc::new(Connections::as_the_system_allows());
     let serving =
         Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string(), closing, connections };
     let served = tokio::spawn(socket::serve(listener, serving.clone()));
