@@ -24,6 +24,7 @@ mod keychain;
 mod locking;
 mod loopback;
 mod machine;
+mod narrower;
 mod one_agent;
 mod proofs;
 mod quirks;
