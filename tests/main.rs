@@ -11,6 +11,7 @@ mod browser;
 mod certified;
 mod commands;
 mod configuration;
+mod consent;
 mod crashes;
 mod desktop;
 mod device;

@@ -46,6 +46,8 @@ pub struct Hands {
     pub registering: tokio::sync::Mutex<()>,
     held: Mutex<HashMap<Operation, Held>>,
     keys: Mutex<HashMap<AccountId, DataKey>>,
+    /// While Larder is sealed: the accounts whose keys are used to the end of what is in flight.
+    sealed: Mutex<Option<Vec<AccountId>>>,
 }
 
 /// What one operation holds in memory.
@@ -108,6 +110,27 @@ impl Hands {
             registering: tokio::sync::Mutex::default(),
             held: Mutex::default(),
             keys: Mutex::default(),
+            sealed: Mutex::default(),
+        }
+    }
+
+    /// Lets go of every key in memory but those of these accounts, and opens nothing else.
+    pub fn seal(&self, keep: Vec<AccountId>) {
+        let mut sealed = lock(&self.sealed);
+        // They are zeroized as they go.
+        lock(&self.keys).retain(|account, _| keep.contains(account));
+        *sealed = Some(keep);
+    }
+
+    /// Opens again what the keychain opens.
+    pub fn unseal(&self) {
+        *lock(&self.sealed) = None;
+    }
+
+    fn may_open(&self, account: &AccountId) -> Result<(), Problem> {
+        match &*lock(&self.sealed) {
+            Some(keep) if !keep.contains(account) => Err(Problem::Sealed),
+            _ => Ok(()),
         }
     }
 
@@ -116,6 +139,7 @@ impl Hands {
     /// # Errors
     /// [`Problem::KeychainLocked`] and its kin.
     pub async fn key(&self, account: &AccountId) -> Result<Option<DataKey>, Problem> {
+        self.may_open(account)?;
         if let Some(key) = lock(&self.keys).get(account) {
             return Ok(Some(key.clone()));
         }
@@ -133,6 +157,9 @@ impl Hands {
     pub async fn client_secret(&self, endpoints: &Endpoints) -> Result<Option<SecretString>, Problem> {
         if endpoints.token_endpoint_auth_method == "none" {
             return Ok(None);
+        }
+        if lock(&self.sealed).as_ref().is_some_and(Vec::is_empty) {
+            return Err(Problem::Sealed);
         }
         let secret = registration::secret(self, &endpoints.issuer, &endpoints.client_id).await?;
         secret.map(Some).ok_or_else(|| Problem::SecretNeeded { provider: endpoints.issuer.clone() })
@@ -176,7 +203,11 @@ impl Hands {
 
     /// Keeps a key in memory.
     pub fn remember_key(&self, account: &AccountId, key: &DataKey) {
-        lock(&self.keys).insert(account.clone(), key.clone());
+        // Held, so that a seal that comes meanwhile finds it.
+        let sealed = lock(&self.sealed);
+        if sealed.as_ref().is_none_or(|keep| keep.contains(account)) {
+            lock(&self.keys).insert(account.clone(), key.clone());
+        }
     }
 
     /// What asks providers.

@@ -139,7 +139,17 @@ pub enum Command {
     /// Look at everything that sign-ins and refreshes need, and say what to do
     #[command(after_help = "Exits with the gravest of what it found: 9, 6, 8, 3, 4, 1, else 0.")]
     Doctor,
-    /// Open the keychain; it may ask you for its password, or this command for your passphrase
+    /// Hand out no token until `larder unlock`; accounts stay fresh
+    #[command(
+        after_help = "It outlasts the agent and a restart of this computer. With --seal nothing is refreshed either, so a\n\
+                            session that its provider ends when it is not used may lapse; the accounts are named."
+    )]
+    Lock {
+        /// Drop the keys from memory too, and refresh nothing
+        #[arg(long)]
+        seal: bool,
+    },
+    /// End the lock and open the keychain; it may ask you for its password, or this command for your passphrase
     #[command(
         after_help = "Where a passphrase opens the keys, it is asked for without echo, or read from stdin where\n\
                             that is no terminal. The first one that you give is the one."
@@ -305,6 +315,15 @@ pub enum Policy {
         #[arg(long, value_name = "PATH", value_parser = program)]
         program: Option<String>,
         /// The account's label or id, or `*` [default: every account]
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// Remove a rule, and what its program was allowed for this session
+    Remove {
+        /// The program's path as `larder policy list` shows it, or `*` [default: `*`]
+        #[arg(long, value_name = "PATH", value_parser = program, required_unless_present = "account")]
+        program: Option<String>,
+        /// The account's label or id, or `*` [default: `*`]
         #[arg(long)]
         account: Option<String>,
     },

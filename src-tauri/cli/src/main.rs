@@ -9,6 +9,7 @@ mod duration;
 mod events;
 mod exec;
 mod formats;
+mod lock;
 mod passphrase;
 mod policy;
 mod print;
@@ -82,6 +83,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
         Command::Doctor => return doctor::doctor(context),
+        Command::Lock { seal } => lock::lock(context, seal)?,
         Command::Unlock => agent::unlock(context)?,
         Command::Agent { stop } => agent::agent(context, stop)?,
     }

@@ -45,6 +45,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// [`Problem::AttemptExpired`]; a minute more, so that it is the agent that says so.
 const AWAIT_SIGN_IN: Duration = Duration::from_secs(11 * 60);
 
+/// How long [`Request::Token`] waits: its person may have to be asked, which ends by itself, and then a refresh may come.
+const TOKEN: Duration = Duration::from_secs(3 * 60);
+
 /// How long [`Request::Unlock`] waits: a person looks for and types a password meanwhile.
 const UNLOCK: Duration = Duration::from_secs(5 * 60);
 
@@ -218,7 +221,7 @@ impl Client {
     }
 
     /// How long [`Client::ask`] waits for an answer; `None` is for ever. What waits for a person
-    /// ([`Request::AwaitSignIn`], [`Request::Unlock`]) waits minutes in any case.
+    /// ([`Request::AwaitSignIn`], [`Request::Token`], [`Request::Unlock`]) waits minutes in any case.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
@@ -235,6 +238,7 @@ impl Client {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
             Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
             Request::Unlock { .. } => UNLOCK,
+            Request::Token { .. } => TOKEN,
             _ => Duration::ZERO,
         };
         let timeout = self.timeout.map(|timeout| timeout.max(at_least));

@@ -3,7 +3,7 @@
 use crate::names::{AccountId, AttemptId, Digest, Generation, Operation};
 use crate::problem::{Problem, Why};
 use crate::time::{Moment, Now};
-use crate::view::EventKind;
+use crate::view::{EventKind, LockState};
 use std::time::Duration;
 
 /// One thing to do for one account; the result comes back as an [`Arrival`] with the same operation and generation.
@@ -206,7 +206,19 @@ pub enum HouseEffect {
         kind: EventKind,
         /// To which account.
         account: Option<AccountId>,
+        /// By which program.
+        program: Option<String>,
         /// What was in the way.
         problem: Option<Problem>,
+    },
+    /// Remember how the lock stands, for the next run too.
+    Locked {
+        /// How.
+        state: LockState,
+    },
+    /// Let go of every key in memory but those of these accounts, and open nothing else, until the lock is turned.
+    DropKeys {
+        /// Something of theirs is in flight.
+        keep: Vec<AccountId>,
     },
 }

@@ -4,8 +4,10 @@
 
 pub mod account;
 pub mod attempt;
+pub mod consent;
 pub mod effect;
 pub mod house;
+pub mod lock;
 pub mod names;
 pub mod problem;
 pub mod profile;

@@ -40,6 +40,10 @@ name! {
     AttemptId
 }
 name! {
+    /// The random id of a question to the person: an answer to an agent that is gone means nothing to the next one.
+    PromptId
+}
+name! {
     /// A provider's name: the table's name in `providers.toml`.
     ProviderName
 }

@@ -1,6 +1,6 @@
 //! Every failure a person can meet, as a code with parameters. The words lie in `messages/`.
 
-use crate::names::{AttemptId, ProviderName};
+use crate::names::{AttemptId, PromptId, ProviderName};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -32,8 +32,24 @@ pub enum Problem {
     SignedOut { account: String },
     /// A token was rejected (401), and the fresh one that came instead of it as well.
     TokenRejected { account: String },
-    /// The policy, or the person, said no.
+    /// The policy said no.
     Denied { program: String, account: String },
+    /// Its person said no, now or a moment ago.
+    ConsentRefused { program: String, account: String },
+    /// Nobody answered in time whether the program may.
+    ConsentTimeout { program: String, account: String, seconds: u32 },
+    /// Nobody can be asked whether the program may.
+    NobodyToAsk { program: String, account: String },
+    /// Too many programs wait for an answer already.
+    TooManyPrompts { program: String, most: u32 },
+    /// What was asked is answered already, or no longer.
+    NoSuchPrompt { prompt: PromptId },
+    /// The policy has no such rule.
+    NoSuchRule { program: String, account: String },
+    /// Its person has locked Larder: nothing is handed out.
+    Locked,
+    /// Its person has sealed Larder: nothing opens.
+    Sealed,
 
     // What passes.
     /// The provider's host could not be reached.
@@ -222,6 +238,7 @@ impl Problem {
             | P::NoSuchAccount { .. }
             | P::NoSuchProvider { .. }
             | P::LabelTaken { .. }
+            | P::NoSuchRule { .. }
             | P::NotBound { .. } => Exit::Usage,
             P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
             P::Unreachable { .. }
@@ -229,8 +246,15 @@ impl Problem {
             | P::RateLimited { .. }
             | P::NotYet { .. }
             | P::ProofRefused { .. } => Exit::TryLater,
-            P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
+            P::Denied { .. }
+            | P::ConsentRefused { .. }
+            | P::ConsentTimeout { .. }
+            | P::NobodyToAsk { .. }
+            | P::TooManyPrompts { .. }
+            | P::Locked
+            | P::ConsentDenied { .. } => Exit::Denied,
             P::KeychainLocked
+            | P::Sealed
             | P::KeychainAbsent
             | P::KeychainTimeout { .. }
             | P::KeychainTrouble { .. }
@@ -262,6 +286,7 @@ impl Problem {
             P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }
+            | P::NoSuchPrompt { .. }
             | P::RegistrationLeft { .. }
             | P::TokenRejected { .. }
             | P::AlreadyRunning { .. }

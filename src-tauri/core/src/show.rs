@@ -24,6 +24,7 @@ pub fn house(
         .min_by_key(|next| next.at);
     let attention = accounts.iter().any(|account| account.state.wants_attention())
         || !problems.is_empty()
+        || !house.consent.prompts.is_empty()
         || accounts.iter().any(|account| {
             account.problem.as_ref().is_some_and(|problem| matches!(problem.exit(), Exit::Keychain | Exit::Disk))
         });
@@ -43,6 +44,8 @@ pub fn house(
         problems,
         tray,
         next_refresh,
+        prompts: crate::consent::prompts(house),
+        locked: house.lock.state,
     }
 }
 

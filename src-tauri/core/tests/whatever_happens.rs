@@ -8,12 +8,15 @@ mod common;
 use common::*;
 use larder_core::account::{Access, Account, Clearing, Event, Refresh, Session};
 use larder_core::attempt::{Attempt, AuthorizationError, Phase, Redirected};
+use larder_core::consent::{ConsentEvent, MOST_PROMPTS, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome, Trouble};
 use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_AT_ONCE, Want, Wanted};
+use larder_core::lock::LockEvent;
 use larder_core::names::{AccountId, Generation, Operation};
 use larder_core::problem::{Problem, Why};
+use larder_core::protocol::Choice;
 use larder_core::time::{Moment, Now, WallTime};
-use larder_core::view::KeychainState;
+use larder_core::view::{AskingProgram, KeychainState, LockState, PromptView};
 use larder_core::{schedule, show, words};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -33,6 +36,10 @@ enum Promise {
     NoHandOutWhenSignedOut,
     HandedOutIsGood,
     RejectedNotHandedOut,
+    NoHandOutWithoutConsent,
+    NoHandOutWhenLocked,
+    NothingStartsWhenSealed,
+    KeysStayForWhatIsInFlight,
     EveryAskAnsweredOnce,
     KeyDeletedBeforeSignedOut,
     SignOutIsCarriedOut,
@@ -91,6 +98,13 @@ struct Life {
     /// Accounts whose sign-out must end as one.
     leaving: BTreeSet<String>,
     asked: BTreeSet<u64>,
+    /// Asks that need a person's yes: of which account and program; and those that got one.
+    consulted: BTreeMap<u64, (AccountId, AskingProgram)>,
+    agreed: BTreeSet<u64>,
+    /// What a person agreed to for the session.
+    session: Vec<(AccountId, AskingProgram)>,
+    /// Whose keys are in memory while all is sealed.
+    kept: Option<Vec<AccountId>>,
     /// Who wants another token than this.
     rejected: BTreeMap<u64, Generation>,
     answered: BTreeSet<u64>,
@@ -122,6 +136,10 @@ impl Life {
             keyless: BTreeSet::new(),
             leaving,
             asked: BTreeSet::new(),
+            consulted: BTreeMap::new(),
+            agreed: BTreeSet::new(),
+            session: Vec::new(),
+            kept: None,
             rejected: BTreeMap::new(),
             answered: BTreeSet::new(),
             attempts: 0,
@@ -159,7 +177,7 @@ impl Life {
     fn something(&mut self) {
         let account = self.account();
         let to = |event| HouseEvent::Account { account: AccountId(account.clone()), event };
-        match self.dice.below(30) {
+        match self.dice.below(38) {
             0..9 => self.something_arrives(),
             9..12 => self.time_passes(),
             12 => self.happen(to(Event::RefreshSoon)),
@@ -189,6 +207,14 @@ impl Life {
             24 | 25 => self.a_sign_in_begins(account),
             26 | 27 => self.a_redirect_comes(),
             28 => self.a_sign_in_goes_on(),
+            30..33 => self.a_program_asks(account),
+            33..35 => self.a_person_answers(),
+            35 | 36 => {
+                let ways = [Way::Window, Way::Window, Way::Command, Way::Nobody];
+                let way = ways.get(self.dice.below(4)).copied().unwrap_or_default();
+                self.happen(HouseEvent::Consent(ConsentEvent::Via(way)));
+            }
+            37 => self.the_lock_is_turned(),
             _ => {
                 let attempt = format!("t{}", self.dice.below(self.attempts));
                 self.happen(HouseEvent::AttemptDismissed { attempt: id(&attempt) });
@@ -233,6 +259,48 @@ impl Life {
         let (ask, effects) = self.home.ask(&account, want);
         self.asked.insert(ask);
         self.look_at(&effects);
+    }
+
+    fn a_program_asks(&mut self, account: String) {
+        let arguments = if self.dice.one_in(2) { ["a"] } else { ["b"] };
+        let program = program(if self.dice.one_in(2) { "/usr/bin/python3" } else { "/usr/bin/mbsync" }, &arguments);
+        self.remember();
+        let (ask, effects) = self.home.consult(&account, program.clone());
+        self.asked.insert(ask);
+        self.consulted.insert(ask, (AccountId(account), program));
+        self.look_at(&effects);
+    }
+
+    fn a_person_answers(&mut self) {
+        let Some(prompt) = self.home.house.consent.first().cloned() else { return };
+        let choices = [Choice::Once, Choice::Session, Choice::Always, Choice::NotNow, Choice::Never];
+        let choice = choices.get(self.dice.below(5)).copied().unwrap_or(Choice::NotNow);
+        if matches!(choice, Choice::Once | Choice::Session | Choice::Always) {
+            self.agreed.extend(prompt.asks.iter().map(|ask| ask.id));
+        }
+        if choice == Choice::Session {
+            self.session.push((prompt.account.clone(), prompt.program.clone()));
+        }
+        self.happen(HouseEvent::Consent(ConsentEvent::Answered { prompt: prompt.id, choice }));
+    }
+
+    fn the_lock_is_turned(&mut self) {
+        let states = [LockState::Unlocked, LockState::Unlocked, LockState::Locked, LockState::Sealed];
+        let to = states.get(self.dice.below(4)).copied().unwrap_or_default();
+        if to != LockState::Unlocked {
+            self.session.clear();
+        }
+        self.happen(HouseEvent::Lock(LockEvent::Turned { to, by: None }));
+    }
+
+    /// Whether a person agreed to this ask, where that was needed.
+    fn consented(&self, ask: u64) -> bool {
+        let Some((account, program)) = self.consulted.get(&ask) else { return true };
+        let covers = |(granted, to): &(AccountId, AskingProgram)| {
+            let arguments = !to.anything_run_by || to.arguments == program.arguments;
+            granted == account && to.path == program.path && arguments
+        };
+        self.agreed.contains(&ask) || self.session.iter().any(covers)
     }
 
     fn a_sign_in_begins(&mut self, account: String) {
@@ -405,6 +473,11 @@ impl Life {
                 }
                 HouseEffect::HandOut { ask, account } => {
                     self.hands_out(account);
+                    let consented = self.consented(*ask);
+                    self.expect(Promise::NoHandOutWithoutConsent, consented, || format!("ask {ask} of {account}"));
+                    let state = self.home.house.lock.state;
+                    let open = state == LockState::Unlocked;
+                    self.expect(Promise::NoHandOutWhenLocked, open, || format!("{account}, {state:?}"));
                     let newest = self.home.house.find(account.as_str()).ok().and_then(|known| known.access);
                     let newer = self.rejected.get(ask).is_none_or(|old| newest.is_some_and(|new| new.issued > *old));
                     self.expect(Promise::RejectedNotHandedOut, newer, || format!("{account}: {newest:?}"));
@@ -416,12 +489,21 @@ impl Life {
                     self.says(problem);
                 }
                 HouseEffect::Record { problem: Some(problem), .. } => self.says(problem),
+                HouseEffect::Locked { state } => {
+                    if *state != LockState::Sealed {
+                        self.kept = None;
+                    }
+                }
+                HouseEffect::DropKeys { keep } => self.kept = Some(keep.clone()),
                 HouseEffect::Record { .. } | HouseEffect::RevokeAttempt { .. } | HouseEffect::ForgetAttempt { .. } => {}
             }
         }
         self.budget();
         self.people();
         let view = show::house(&self.home.house, Vec::new(), Vec::new(), "Secret Service", self.home.now);
+        let known = |prompt: &PromptView| view.accounts.iter().any(|account| account.id == prompt.account);
+        let prompts = view.prompts.len() <= MOST_PROMPTS && view.prompts.iter().all(known);
+        self.expect(Promise::WordsAndViews, prompts, || format!("{:?}", view.prompts));
         let problems: Vec<_> = view.accounts.iter().filter_map(|account| account.problem.clone()).collect();
         for problem in problems {
             self.says(&problem);
@@ -439,6 +521,8 @@ impl Life {
                 self.expect(Promise::SpentTokenNeverSentAgain, !spent, || format!("{name} begins again"));
                 let quiet = self.home.house.quiet;
                 self.expect(Promise::NothingStartsWhenQuiet, !quiet, || format!("{name} begins"));
+                let sealed = self.home.house.lock.sealed();
+                self.expect(Promise::NothingStartsWhenSealed, !sealed, || format!("{name} begins"));
                 self.operations.insert(operation.0, (account.clone(), generation, Stage::Preparing));
             }
             Effect::Send => {
@@ -454,6 +538,8 @@ impl Life {
                 let fine = *written == generation.next()
                     && self.operations.get(&operation.0).is_some_and(|(.., stage)| *stage == Stage::Holding);
                 self.expect(Promise::StoredBeforePublished, fine, || format!("{name}: saves {written:?}"));
+                let key = self.kept.as_ref().is_none_or(|kept| kept.contains(account));
+                self.expect(Promise::KeysStayForWhatIsInFlight, key, || format!("{name} is saved without its key"));
             }
             Effect::Close { .. } => {
                 let gone = self.keyless.contains(&name);
@@ -564,6 +650,7 @@ impl Life {
     /// Everything that is under way ends well, and nobody does anything any more.
     fn come_to_rest(&mut self) {
         self.happen(HouseEvent::Quiet(false));
+        self.happen(HouseEvent::Lock(LockEvent::Turned { to: LockState::Unlocked, by: None }));
         self.happen(HouseEvent::Keychain(KeychainState::Open));
         for _ in 0..400 {
             while let Some(pending) = self.home.pending.pop() {
@@ -728,6 +815,26 @@ fn what_is_handed_out_is_good_for_a_while() {
 #[test]
 fn who_was_rejected_never_gets_the_same_token_again() {
     holds(Promise::RejectedNotHandedOut);
+}
+
+#[test]
+fn no_program_gets_a_token_that_its_person_did_not_agree_to() {
+    holds(Promise::NoHandOutWithoutConsent);
+}
+
+#[test]
+fn nothing_is_handed_out_while_all_is_locked() {
+    holds(Promise::NoHandOutWhenLocked);
+}
+
+#[test]
+fn no_refresh_starts_while_all_is_sealed() {
+    holds(Promise::NothingStartsWhenSealed);
+}
+
+#[test]
+fn a_seal_leaves_the_key_of_what_is_in_flight() {
+    holds(Promise::KeysStayForWhatIsInFlight);
 }
 
 #[test]

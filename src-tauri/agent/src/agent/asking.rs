@@ -9,6 +9,7 @@ use super::{
 };
 use crate::http::Http;
 use crate::{client_auth, client_secret, doctor, dpop, report};
+use larder_core::lock::LockEvent;
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
 use larder_core::protocol::{ProofFor, Rejected};
@@ -39,6 +40,11 @@ impl Agent {
             let _ = reply.send(Err(Problem::Stopping));
             return;
         }
+        self.used(&request).await;
+        if let Some(problem) = self.house.lock.refusal().filter(|_| self.house.lock.sealed() && opens(&request)) {
+            let _ = reply.send(Err(problem));
+            return;
+        }
         match request {
             // The connection itself answers these.
             Request::Hello { .. } | Request::Subscribe => {
@@ -49,7 +55,25 @@ impl Agent {
                 let view = self.view(self.hands.clock.now());
                 let _ = reply.send(Ok(Answer::View(Box::new(view))));
             }
-            Request::AttachWindow { activation_token } => self.attach_window(&peer, activation_token, reply),
+            Request::AttachWindow { activation_token, answers } => {
+                self.attach_window(&peer, activation_token, answers, reply).await;
+            }
+            Request::AnswerPrompt { prompt, choice } => {
+                let answer = self.answer_prompt(&peer, prompt, choice).await;
+                let _ = reply.send(answer);
+            }
+            Request::RemoveRule { program, account } => {
+                let answer = self.remove_rule(&peer, program, account).await;
+                let _ = reply.send(answer);
+            }
+            Request::Policy => {
+                self.look_at_configuration().await;
+                let _ = reply.send(self.policy());
+            }
+            Request::Lock { seal } => {
+                let answer = self.lock(&peer, seal).await;
+                let _ = reply.send(answer);
+            }
             Request::SignIn { provider, label, account, redirect, scopes, authentication } => {
                 self.look_at_configuration().await;
                 let more = More { scopes, authentication };
@@ -137,7 +161,7 @@ impl Agent {
             }
             Request::Find { url } => self.look(url, false, reply).await,
             Request::Adopt { url } => self.look(url, true, reply).await,
-            Request::Unlock { passphrase } => self.unlock(passphrase.as_ref(), reply),
+            Request::Unlock { passphrase } => self.unlock(peer, passphrase.as_ref(), reply),
             Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
                 self.happen(HouseEvent::Quiet(true)).await;
@@ -148,7 +172,6 @@ impl Agent {
             | Request::AddProvider { .. }
             | Request::RemoveProvider { .. }
             | Request::OfferDemo { .. }
-            | Request::Policy
             | Request::SetPolicy { .. } => {
                 let answer = self.configure(&peer, request).await;
                 let _ = reply.send(answer);
@@ -166,7 +189,15 @@ impl Agent {
                 // The way that worked so far stays.
                 Err(problem) => self.configuration.cannot_use_settings(problem),
             }
+            let idle = settings.lock.idle_after();
             self.settings = settings;
+            self.happen(HouseEvent::Lock(LockEvent::IdleAfter(idle))).await;
+            self.look_who_can_be_asked().await;
+        }
+        if self.configuration.policy_changed() {
+            let event = self.event(EventKind::PolicyChanged, None, None, None, self.hands.clock.now());
+            self.record(event).await;
+            self.settle().await;
         }
         for provider in corrected {
             self.happen(HouseEvent::Corrected { provider }).await;
@@ -182,24 +213,15 @@ impl Agent {
                 self.event(kind, None, peer.program.as_ref().map(|p| p.path.clone()), None, self.hands.clock.now());
             self.record(event).await;
             self.look_at_configuration().await;
+            self.settle().await;
         }
         self.show(self.hands.clock.now());
         Ok(answer)
     }
 
-    fn attach_window(&mut self, peer: &Peer, activation_token: Option<String>, reply: Reply) {
-        let other = self.window.is_some_and(|window| window != peer.connection);
-        if other {
-            let _ = self.pushes.send(Push::ShowWindow { activation_token });
-        } else {
-            self.window = Some(peer.connection);
-        }
-        let _ = reply.send(Ok(Answer::Window { other }));
-    }
-
     pub(super) async fn gone(&mut self, connection: u64) {
-        if self.window == Some(connection) {
-            self.window = None;
+        if self.window.take_if(|window| window.connection == connection).is_some() {
+            self.look_who_can_be_asked().await;
         }
         self.configuration.gone(connection);
         let asks: Vec<_> =
@@ -237,19 +259,19 @@ impl Agent {
         };
         self.look_at_configuration().await;
         let path = peer.program.as_ref().map(|program| program.path.clone());
-        match self.configuration.decide(path.as_deref(), &known) {
-            Ok(Decision::Allow) => {
-                self.ask_for_token(peer, known, Asked { min_validity, proof, rejected }, reply).await;
+        match self.permitted(&peer, &known) {
+            Ok(decision @ (Decision::Allow | Decision::Ask)) => {
+                let consult = decision == Decision::Ask;
+                self.ask_for_token(peer, known, Asked { min_validity, proof, rejected, consult }, reply).await;
             }
-            // A policy that cannot be read allows nothing.
+            // A policy that cannot be read allows nothing, nor does a lock.
             Err(problem) => {
                 let event =
                     self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), self.hands.clock.now());
                 self.record(event).await;
                 let _ = reply.send(Err(problem));
             }
-            // Nobody can be asked yet.
-            Ok(Decision::Ask | Decision::Deny) => {
+            Ok(Decision::Deny) => {
                 let program = path.clone().unwrap_or_else(|| "an unknown program".to_owned());
                 let problem = Problem::Denied { program, account: known.identity.label.clone() };
                 let event =
@@ -501,18 +523,11 @@ impl Agent {
             let _ = reply.send(stored.map(|()| Answer::Done));
         });
     }
+}
 
-    /// Asks the keychain to open; it may ask its person. Off the loop: people take their time.
-    fn unlock(&self, passphrase: Option<&OnWire>, reply: Reply) {
-        let passphrase = passphrase.map(|passphrase| secrecy::SecretString::from(passphrase.expose()));
-        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
-        tokio::spawn(async move {
-            let result = hands.keychain.unlock(passphrase).await;
-            let state = hands.keychain.state().await;
-            let _ = outbox.send(Message::Keychain(state)).await;
-            let _ = reply.send(result.map(|()| Answer::Done));
-        });
-    }
+/// Whether a request needs a key, or makes one: nothing of that while all is sealed.
+fn opens(request: &Request) -> bool {
+    matches!(request, Request::SignIn { .. } | Request::Adopt { .. } | Request::SetSecret { .. } | Request::RefreshAll)
 }
 
 /// Opens an account's access token for whoever asked.

@@ -22,6 +22,8 @@ pub struct Asked {
     pub proof: Option<(ProofFor, url::Url)>,
     /// What was answered 401.
     pub rejected: Option<Rejected>,
+    /// Whether the policy wants its person to be asked first.
+    pub consult: bool,
 }
 
 /// Which programs were given the newest access token of each account, so that one that says "the last one" is
@@ -84,7 +86,12 @@ impl Agent {
         reply: Reply,
     ) {
         let least = asked.min_validity.map(Duration::from_secs);
-        self.ask(peer, account, Want::Token(Wanted { least, rejected }), asked.proof, reply).await;
+        let want = Want::Token(Wanted { least, rejected });
+        if asked.consult {
+            self.consult(peer, account, want, asked.proof, reply);
+        } else {
+            self.ask(peer, account, want, asked.proof, reply).await;
+        }
     }
 
     /// Finds out, off the loop, whether this is the account's token of today. Digests are compared, so that the time it
