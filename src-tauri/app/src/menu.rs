@@ -110,7 +110,11 @@ pub fn bar(picture: &Picture, login: Option<bool>) -> Vec<Entry> {
     // No keys of their own: the web view has them already, and it alone knows what is selected.
     let edit = [("Cut", "Cut"), ("Copy", "Copy"), ("Paste", "Paste"), ("Select all", "SelectAll")]
         .map(|(text, command)| item(text, Act::Edit(command)));
-    let view = vec![keyed("Accounts", Act::Accounts, "CmdOrCtrl+1"), keyed("Activity", Act::Activity, "CmdOrCtrl+2"), keyed("Programs", Act::Programs, "CmdOrCtrl+3")];
+    let view = vec![
+        keyed("Accounts", Act::Accounts, "CmdOrCtrl+1"),
+        keyed("Activity", Act::Activity, "CmdOrCtrl+2"),
+        keyed("Programs", Act::Programs, "CmdOrCtrl+3"),
+    ];
     vec![
         Entry::Sub { text: LARDER, entries: larder },
         Entry::Sub { text: "Edit", entries: edit.into() },
