@@ -2,6 +2,7 @@
 
 pub mod chromium;
 pub mod desktop;
+pub mod git_server;
 pub mod larder;
 pub mod odd_provider;
 pub mod oidc_provider;
@@ -9,6 +10,8 @@ pub mod openid_provider;
 pub mod pages;
 pub mod prompts;
 pub mod provider;
+pub mod recipes;
+pub mod resource;
 pub mod session;
 
 pub use desktop::Desktop;

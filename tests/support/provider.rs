@@ -57,6 +57,11 @@ impl Provider {
         self.post("/_demo/expire", &json!({ "access_lifetime": seconds }));
     }
 
+    /// Changes how tokens are given from now on.
+    pub fn expire(&self, terms: Value) {
+        self.post("/_demo/expire", &terms);
+    }
+
     /// Requests so far at this path, as the server saw them.
     pub fn seen(&self, path: &str) -> Vec<Value> {
         let log: Vec<Value> = self.get("/_demo/log", None).1.as_array().expect("a list").clone();

@@ -307,6 +307,7 @@ mod tests {
             userinfo_endpoint: userinfo.map(str::to_owned),
             jwks_uri: Some("j".to_owned()),
             grant_type: larder_core::account::GrantType::AuthorizationCode,
+            terms: larder_core::account::Terms::default(),
             resource: resource.map(str::to_owned),
         };
         let who = nameless(&endpoints(None, Some("https://mcp.example/a")), &tokens(None)).unwrap();

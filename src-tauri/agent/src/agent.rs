@@ -456,7 +456,9 @@ impl Agent {
     ) -> EventView {
         let known = account.as_ref().and_then(|id| self.house.accounts.iter().find(|account| account.id == *id));
         let label = known.map(|account| account.identity.label.clone());
-        EventView { at: now.wall, kind, account, label, program, problem }
+        let granted = known.filter(|_| kind == EventKind::SignedIn);
+        let scopes = granted.map(|account| account.identity.scopes.clone()).unwrap_or_default();
+        EventView { account, label, program, scopes, problem, ..EventView::new(now.wall, kind) }
     }
 
     async fn record(&self, event: EventView) {
@@ -465,7 +467,7 @@ impl Agent {
         let known = event.account.as_ref().and_then(|id| self.house.find(id.as_str()).ok());
         let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();
         self.hooks.run(&self.configuration.settings().hooks, &event, &provider);
-        self.audit.record(event).await;
+        self.audit.record(event);
     }
 
     /// Tells whoever subscribed, if anything but the time changed.

@@ -32,9 +32,9 @@ pub struct Entry {
     /// Scopes that people want beside those that are asked for.
     #[serde(default)]
     known_scopes: Vec<Scope>,
-    /// How long a refresh token lives.
+    /// What git has to know of it, where it has repositories.
     #[serde(default)]
-    pub refresh_token_lifetime_days: Option<u32>,
+    pub git: Option<Git>,
     /// How its token responses are unlike RFC 6749's; `token_response.rs` reads all of these from anybody.
     #[serde(default)]
     pub token_response: Vec<Quirk>,
@@ -46,6 +46,17 @@ pub struct Entry {
     pub written: Written,
     #[serde(skip)]
     name: String,
+}
+
+/// What git has to know of a provider that has repositories.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// The user name beside an access token (Basic).
+    pub username: String,
+    /// Hosts of repositories beside the one that signs in.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// How a token response may be unlike what RFC 6749 section 5.1 says.
@@ -103,6 +114,13 @@ impl Entry {
                 })
                 .collect(),
         }
+    }
+
+    /// Whether this is where it signs people in; where everybody has a server, any may be it.
+    pub fn is_at(&self, issuer: &str) -> bool {
+        let origin = |text: &str| url::Url::parse(text).ok().map(|url| url.origin());
+        let own = self.written.issuer.as_deref().or(self.written.authorization_endpoint.as_deref());
+        self.needs_server() || own.and_then(origin).is_some_and(|own| Some(own) == origin(issuer))
     }
 
     /// Whether its addresses depend on whose server it is.
@@ -168,6 +186,18 @@ pub fn ended_for_testing(issuer: &str, age: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_git_has_to_know_is_said_of_those_that_have_repositories() {
+        let username = |name: &str| entry(name).and_then(|entry| entry.git.as_ref()).map(|git| git.username.as_str());
+        assert_eq!(username("github"), Some("x-access-token"));
+        assert_eq!(username("gitlab"), Some("oauth2"));
+        assert_eq!(username("bitbucket"), Some("x-token-auth"));
+        assert_eq!((username("forgejo"), username("google")), (Some("oauth2"), None));
+        let github = entry("github").unwrap();
+        assert!(github.is_at("https://github.com") && !github.is_at("https://github.com.evil.example"));
+        assert!(entry("gitea").unwrap().is_at("https://git.example"));
+    }
 
     #[test]
     fn a_google_session_that_ends_after_seven_days_was_a_test_and_others_are_not() {

@@ -342,6 +342,7 @@ mod tests {
             jwks_uri: None,
             resource: None,
             grant_type: larder_core::account::GrantType::AuthorizationCode,
+            terms: larder_core::account::Terms::default(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The person's configuration: providers and policy, read again when the files change, never lost when they are wrong.
 
+use crate::catalogue;
 use crate::policy::{self, Policy};
 use crate::providers::{self, Provider, Providers};
 use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
+use larder_core::git::{Destination, GitAccount, GitCandidate};
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
@@ -251,6 +253,34 @@ impl Configuration {
         match &self.policy.problem {
             Some(problem) => Err(problem.clone()),
             None => Ok(self.policy.get()?.decide(program, account)),
+        }
+    }
+
+    /// The accounts that git may use there.
+    pub fn git_accounts(&self, accounts: &[Account], to: &Destination) -> Vec<GitAccount> {
+        let candidates: Vec<_> = accounts.iter().map(|account| self.git_candidate(account)).collect();
+        // Where the settings cannot be read, the last that could be; what is wrong with them is shown elsewhere.
+        let rules = self.settings.good.as_ref().map_or(&[][..], |settings| &settings.git.rules);
+        larder_core::git::accounts(rules, &candidates, to)
+    }
+
+    /// A provider's repositories are where it signs people in, and where the catalogue says. The first is what the account was
+    /// signed in with, so a change of configuration sends no token anywhere else.
+    fn git_candidate(&self, account: &Account) -> GitCandidate {
+        let identity = &account.identity;
+        let provider = self.provider(&identity.provider).ok();
+        let entry = provider.and_then(|provider| provider.written.catalogue).unwrap_or(identity.provider.0.clone());
+        // A provider of that name may have been written down for another server than the catalogue's.
+        let git =
+            catalogue::entry(&entry).filter(|entry| entry.is_at(&identity.issuer)).and_then(|entry| entry.git.as_ref());
+        let own = url::Url::parse(&identity.issuer).ok().map(|issuer| crate::http::host(&issuer));
+        GitCandidate {
+            account: account.id.clone(),
+            label: identity.label.clone(),
+            email: identity.email.clone(),
+            hosts: own.into_iter().chain(git.iter().flat_map(|git| git.hosts.clone())).collect(),
+            username: git.map(|git| git.username.clone()),
+            in_use: matches!(account.session, Session::SignedIn { .. } | Session::NeedsSignIn { .. }),
         }
     }
 

@@ -3,7 +3,9 @@
 use crate::database::{Database, Failed};
 use crate::dpop::DpopKey;
 use crate::seal::{DataKey, Place, Unreadable, open, seal};
-use larder_core::account::{Access, Account, Clearing, GrantType, Identity, Refresh, Session, next_due};
+use larder_core::account::{
+    Access, Account, Clearing, GrantType, Identity, Refresh, Session, Terms, next_due, session_ends,
+};
 use larder_core::effect::Grant;
 use larder_core::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
 use larder_core::problem::{Problem, Why};
@@ -36,6 +38,8 @@ pub struct Endpoints {
     pub resource: Option<String>,
     /// How its tokens come.
     pub grant_type: GrantType,
+    /// What its refreshes do.
+    pub terms: Terms,
 }
 
 /// What a provider gave. Debug is redacted by its parts, and the memory is zeroized on drop.
@@ -97,7 +101,8 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
                 r#"SELECT id, generation, label, provider, issuer, client_id, provider_account_id, name, email, scope,
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
                      refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
-                     grant_type, end_session_endpoint IS NOT NULL AS browser_sign_out, refreshed_at, signed_in_at, session, why, forget, in_flight
+                     grant_type, end_session_endpoint IS NOT NULL AS browser_sign_out, refreshed_at, signed_in_at, session, why, forget,
+                     in_flight, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
                    FROM account ORDER BY position"#,
             )?;
             let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?.collect::<Result<_, _>>()?;
@@ -144,6 +149,8 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
         refreshable: row.get("refreshable")?,
         refreshed_at: row.get::<_, Option<i64>>("refreshed_at")?.map(WallTime),
         signed_in_at: row.get::<_, Option<i64>>("signed_in_at")?.map(WallTime),
+        session_ends: row.get::<_, Option<i64>>("refresh_expires_at")?.map(WallTime),
+        terms: terms(row)?,
     };
     let session: String = row.get("session")?;
     let in_flight: Option<String> = row.get("in_flight")?;
@@ -172,6 +179,13 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
 fn grant_type(row: &Row<'_>) -> rusqlite::Result<GrantType> {
     let name: String = row.get("grant_type")?;
     Ok(if name == CLIENT_CREDENTIALS { GrantType::ClientCredentials } else { GrantType::AuthorizationCode })
+}
+
+fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
+    Ok(Terms {
+        refresh_ends_access_token: row.get("refresh_ends_access_token")?,
+        refresh_token_lifetime: row.get::<_, Option<u64>>("refresh_token_lifetime")?.map(Duration::from_millis),
+    })
 }
 
 /// What is needed to use a grant: its endpoints, and its tokens opened.
@@ -218,6 +232,7 @@ struct Sealed {
     expires_at: Option<i64>,
     lifetime: Option<u64>,
     subject: Option<String>,
+    session_ends: Option<WallTime>,
 }
 
 fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
@@ -225,7 +240,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
                jwks_uri, resource, grant_type, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
-               expires_at, lifetime,
+               expires_at, lifetime, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime,
                CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
             [account.as_str()],
@@ -241,6 +256,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                         jwks_uri: row.get("jwks_uri")?,
                         resource: row.get("resource")?,
                         grant_type: grant_type(row)?,
+                        terms: terms(row)?,
                     },
                     generation: row.get("generation")?,
                     access_token: row.get("access_token")?,
@@ -252,6 +268,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                     expires_at: row.get("expires_at")?,
                     lifetime: row.get("lifetime")?,
                     subject: row.get("subject")?,
+                    session_ends: row.get::<_, Option<i64>>("refresh_expires_at")?.map(WallTime),
                 })
             },
         )
@@ -405,6 +422,7 @@ fn write_tokens(
     generation: Generation,
     tokens: &Tokens,
     grant: &Grant,
+    session_ends: Option<WallTime>,
 ) -> Result<(), Failed> {
     let endpoints = sealed(transaction, account)?.endpoints;
     let place = |column| Place {
@@ -429,7 +447,7 @@ fn write_tokens(
         "UPDATE account SET generation = :generation, access_token = :access_token, refresh_token = :refresh_token,
            id_token = :id_token, dpop_key = :dpop_key, token_type = :token_type, scope = coalesce(:scope, scope), expires_at = :expires_at,
            lifetime = :lifetime, boot_id = :boot_id, expires_boot = :expires_boot, refreshed_at = :now,
-           in_flight = NULL, in_flight_tries = 0
+           refresh_expires_at = :session_ends, in_flight = NULL, in_flight_tries = 0
          WHERE id = :id",
         named_params! {
             ":id": account.as_str(),
@@ -445,6 +463,7 @@ fn write_tokens(
             ":boot_id": boot_id(),
             ":expires_boot": expires.and_then(|expires| expires.boot).map(|boot| boot.0),
             ":now": grant.sent.wall.0,
+            ":session_ends": session_ends.map(|ends| ends.0),
         },
     )?;
     // They were sealed for an older generation.
@@ -485,7 +504,8 @@ pub async fn save_refresh(
                     .open(&account, &key, "id_token", before.id_token.as_ref())
                     .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
             }
-            write_tokens(transaction, &account, &key, generation, &tokens, &grant)
+            let ends = session_ends(before.session_ends, before.endpoints.terms, &grant);
+            write_tokens(transaction, &account, &key, generation, &tokens, &grant, ends)
         })
         .await
 }
@@ -507,10 +527,11 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
             transaction.execute(
                 "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
                    token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri, resource,
-                   end_session_endpoint, grant_type, generation, label, position, name, email, session, signed_in_at)
+                   end_session_endpoint, grant_type, refresh_ends_access_token, refresh_token_lifetime, generation, label,
+                   position, name, email, session, signed_in_at)
                  VALUES (:id, :provider, :subject, :type, :issuer, :client_id, :auth_method, :token_endpoint,
                    :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :end_session_endpoint, :grant_type,
-                   :generation, :label,
+                   :refresh_ends_access_token, :refresh_token_lifetime, :generation, :label,
                    (SELECT coalesce(max(position), 0) + 1 FROM account), :name, :email, 'signed-in', :now)
                  ON CONFLICT (id) DO UPDATE SET type = excluded.type, issuer = excluded.issuer,
                    client_id = excluded.client_id, token_endpoint_auth_method = excluded.token_endpoint_auth_method,
@@ -518,6 +539,8 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                    userinfo_endpoint = excluded.userinfo_endpoint, jwks_uri = excluded.jwks_uri,
                    resource = excluded.resource,
                    grant_type = excluded.grant_type,
+                   refresh_ends_access_token = excluded.refresh_ends_access_token,
+                   refresh_token_lifetime = excluded.refresh_token_lifetime,
                    end_session_endpoint = excluded.end_session_endpoint,
                    name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0,
                    signed_in_at = excluded.signed_in_at",
@@ -538,6 +561,8 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                         GrantType::AuthorizationCode => "authorization_code",
                         GrantType::ClientCredentials => CLIENT_CREDENTIALS,
                     },
+                    ":refresh_ends_access_token": endpoints.terms.refresh_ends_access_token,
+                    ":refresh_token_lifetime": endpoints.terms.refresh_token_lifetime.map(larder_core::time::millis),
                     ":end_session_endpoint": end_session_endpoint,
                     ":generation": generation.0,
                     ":label": label,
@@ -546,7 +571,8 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                     ":now": grant.sent.wall.0,
                 },
             )?;
-            write_tokens(transaction, &account, &key, generation, &tokens, &grant)?;
+            let ends = session_ends(None, endpoints.terms, &grant);
+            write_tokens(transaction, &account, &key, generation, &tokens, &grant, ends)?;
             Ok(generation)
         })
         .await

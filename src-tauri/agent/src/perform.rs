@@ -35,7 +35,7 @@ pub struct Hands {
     /// `larder.db`.
     pub database: Database,
     /// Holds the data keys.
-    pub keychain: Keychain,
+    pub keychain: Arc<Keychain>,
     /// The issuers' keys.
     pub jwks: Jwks,
     /// Asks providers; made anew when the settings change.
@@ -99,12 +99,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hands {
     /// Hands that hold nothing yet.
-    pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: impl Into<Arc<Keychain>>, http: Http) -> Self {
         Self {
             discovery: Discovery::new(Arc::clone(&clock)),
             clock,
             database,
-            keychain,
+            keychain: keychain.into(),
             jwks: Jwks::new(),
             http: RwLock::new(http),
             registering: tokio::sync::Mutex::default(),

@@ -2,6 +2,7 @@
 
 use crate::catalogue;
 use crate::http::endpoint;
+use larder_core::account::Terms;
 use larder_core::names::{ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::scheme::REDIRECT_URI;
@@ -10,6 +11,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 use url::Url;
 
 /// A provider as it is written down; keys are named as in RFC 8414. What is left out comes from the catalogue, if it is there.
@@ -82,6 +84,9 @@ pub struct Written {
     /// Whether a refresh ends the access token before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_ends_access_token: Option<bool>,
+    /// How long a refresh token lives when it is new, where the provider's answers do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token_lifetime_days: Option<u32>,
 }
 
 /// Where in a provider's own userinfo the claims are, as JSON pointers (RFC 6901).
@@ -213,11 +218,14 @@ pub struct Provider {
     pub prompt_values_supported: Option<Vec<String>>,
     /// How userinfo is asked for and read.
     pub userinfo: Userinfo,
-    /// Whether a refresh ends the access token before it.
-    pub refresh_ends_access_token: bool,
+    /// What its refreshes do.
+    pub terms: Terms,
     /// How to register a client, from the catalogue.
     pub help: Option<ProviderHelp>,
 }
+
+/// What lifetimes of refresh tokens are written down in.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Parameters that Larder itself sets; a provider's own must not replace them.
 const OURS: &[&str] = &[
@@ -266,7 +274,7 @@ impl Provider {
             authorization_params: BTreeMap::new(),
             prompt_values_supported: None,
             userinfo: Userinfo::default(),
-            refresh_ends_access_token: false,
+            terms: Terms::default(),
             help: None,
         }
     }
@@ -321,10 +329,16 @@ impl Provider {
                 method: written.userinfo_method.or(from.userinfo_method).unwrap_or_default(),
                 headers: written.userinfo_headers.clone().or(from.userinfo_headers).unwrap_or_default(),
             },
-            refresh_ends_access_token: written
-                .refresh_ends_access_token
-                .or(from.refresh_ends_access_token)
-                .unwrap_or_default(),
+            terms: Terms {
+                refresh_ends_access_token: written
+                    .refresh_ends_access_token
+                    .or(from.refresh_ends_access_token)
+                    .unwrap_or_default(),
+                refresh_token_lifetime: written
+                    .refresh_token_lifetime_days
+                    .or(from.refresh_token_lifetime_days)
+                    .map(|days| DAY * days),
+            },
             help: entry.map(|entry| entry.help(redirect.as_ref().map(Url::as_str), written.server.as_deref())),
             redirects,
             written,
@@ -732,7 +746,8 @@ mod tests {
         assert_eq!(entry("notion").auth_method, AuthMethod::ClientSecretBasic);
         let slack = Provider { scopes: vec!["users:read".into(), "chat:write".into()], ..entry("slack") };
         assert_eq!(slack.scope_parameter(), "users:read,chat:write");
-        assert!(entry("gitlab").refresh_ends_access_token && entry("github-app").refresh_ends_access_token);
+        assert!(entry("gitlab").terms.refresh_ends_access_token && entry("github-app").terms.refresh_ends_access_token);
+        assert_eq!(entry("github-app").terms.refresh_token_lifetime, Some(180 * DAY));
         assert!(
             entry("spotify")
                 .redirects

@@ -1,6 +1,7 @@
 //! `config.toml`: how Larder reaches the network, and what it runs when something happens.
 
 use crate::providers::{parse, unreadable};
+use larder_core::git::GitRule;
 use larder_core::problem::Problem;
 use serde::Deserialize;
 use std::num::NonZeroU32;
@@ -22,6 +23,9 @@ pub struct Settings {
     /// What keeps the keys.
     #[serde(default)]
     pub keychain: Keychain,
+    /// Which account git uses where.
+    #[serde(default)]
+    pub git: Git,
     /// Commands, each a program with its arguments. No shell reads them.
     #[serde(default)]
     pub hooks: Hooks,
@@ -46,6 +50,15 @@ impl Lock {
     pub fn idle_after(self) -> Option<Duration> {
         self.idle_minutes.map(|minutes| Duration::from_secs(u64::from(minutes.get()) * 60))
     }
+}
+
+/// Which account git uses where, if the accounts' own providers do not say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// The first that matches wins.
+    #[serde(default, rename = "rule")]
+    pub rules: Vec<GitRule>,
 }
 
 /// What keeps the keys.
@@ -162,6 +175,20 @@ mod tests {
         assert_eq!(read(&path).unwrap().hooks.on_refresh, ["touch", "/tmp/x y"]);
         std::fs::write(&path, "[hooks]\non_refrehs = [\"touch\"]\n").unwrap();
         assert!(matches!(read(&path), Err(Problem::BadConfig { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_rule_for_git_names_a_host_and_an_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[[git.rule]]\nhost = \"git.example\"\npath = \"company\"\naccount = \"work\"\n")
+            .unwrap();
+        let rules = read(&path).unwrap().git.rules;
+        assert_eq!((rules.len(), rules[0].path.as_deref(), rules[0].account.as_str()), (1, Some("company"), "work"));
+        std::fs::write(&path, "[[git.rule]]\nhost = \"git.example\"\n").unwrap();
+        assert!(matches!(read(&path), Err(Problem::BadConfig { .. })));
+        std::fs::write(&path, "[[git.rule]]\nhost = \"h\"\naccount = \"a\"\nuser = \"b\"\n").unwrap();
+        assert!(matches!(read(&path), Err(Problem::BadConfig { line: 4, .. })));
     }
 
     #[test]

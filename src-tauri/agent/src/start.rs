@@ -9,12 +9,13 @@ use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
 use crate::socket::{self, MOST_CONNECTIONS, Serving};
-use crate::{client_secret, folders, grants, keychain, lock};
+use crate::{audit, client_secret, folders, grants, keychain, lock};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::view::LockState;
 use listenfd::ListenFd;
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
@@ -36,10 +37,12 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = Database::open(&profile.database())?;
-    let audit = Audit::open(&profile.audit())?;
     let accounts = grants::all(&database, clock.now()).await?;
     let secrets = client_secret::kept(&database).await?;
     let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));
+    let keychain = Arc::new(keychain);
+    let journal = Path::new(audit::journal::SOCKET);
+    let audit = Audit::open(&profile.audit(), Arc::clone(&clock), Arc::clone(&keychain), journal).await?;
     // A store that no desktop watches is told of at once: it may wait for its passphrase, and asking it asks nobody.
     let state = match keychain.chosen() {
         Some(Store::OsKeychain) => None,

@@ -28,6 +28,8 @@ use url::Url;
 #[derive(Clone, Serialize, Deserialize)]
 pub struct OpenIdFields {
     id_token: Option<String>,
+    /// In no standard; `token_response.rs` brings it under this name.
+    refresh_token_expires_in: Option<u64>,
 }
 
 impl std::fmt::Debug for OpenIdFields {
@@ -137,7 +139,7 @@ pub async fn client_credentials(http: &Http, clock: &dyn Clock, asks: Client<'_>
     let answer = request.request_async(&call).await;
     let mut ended = ended(answer, asks, None, sent, call.seen()).bound_to(call.key());
     if let Outcome::Tokens(grant) = &mut ended.outcome {
-        grant.refreshable = true;
+        (grant.refreshable, grant.new_refresh_token, grant.refresh_token_lifetime) = (true, false, None);
     }
     if let Some(tokens) = &mut ended.tokens {
         // Section 4.4.3: there should be none, and it could do nothing that the client cannot; there is nobody to identify.
@@ -238,6 +240,8 @@ pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) 
         lifetime: answer.expires_in().filter(|lifetime| *lifetime >= Duration::from_secs(1)),
         scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| Scope(scope.to_string())).collect()),
         refreshable: refresh_token.is_some(),
+        new_refresh_token: new.is_some(),
+        refresh_token_lifetime: answer.extra_fields().refresh_token_expires_in.map(Duration::from_secs),
     };
     let tokens = Tokens {
         access_token: SecretString::from(answer.access_token().secret().as_str()),

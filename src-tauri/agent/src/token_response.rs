@@ -56,6 +56,12 @@ fn straighten_grant(object: &mut Map<String, Value>) {
         // Zero, negative, or no number: it says nothing about the lifetime.
         None => object.remove("expires_in"),
     };
+    // How long the refresh token lives: in no standard, and most often under one of these names. At some, zero is "for ever".
+    let names = ["refresh_token_expires_in", "refresh_expires_in"];
+    let lifetime = names.into_iter().filter_map(|name| object.remove(name)).find_map(|value| seconds(&value));
+    if let Some(lifetime) = lifetime {
+        object.insert(names[0].to_owned(), lifetime.into());
+    }
     object.entry("token_type").or_insert_with(|| "Bearer".into());
     if let Some(Value::Array(scopes)) = object.get("scope") {
         let scopes: Vec<&str> = scopes.iter().filter_map(Value::as_str).collect();
@@ -119,6 +125,18 @@ mod tests {
         }
         assert_eq!(lifetime(json!(1e300)), json!(316_224_000));
         assert_eq!(lifetime(json!(u64::MAX)), json!(316_224_000));
+    }
+
+    #[test]
+    fn the_lifetime_of_a_refresh_token_is_read_under_either_name() {
+        for (name, value, read) in [
+            ("refresh_token_expires_in", json!(60), json!(60)),
+            ("refresh_expires_in", json!("60"), json!(60)),
+            ("refresh_expires_in", json!(0), json!(null)),
+        ] {
+            let (_, answer) = straightened(200, &json!({ "access_token": "a", name: value }));
+            assert_eq!(answer["refresh_token_expires_in"], read, "{name}");
+        }
     }
 
     #[test]

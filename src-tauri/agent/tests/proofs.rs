@@ -123,6 +123,7 @@ fn endpoints(at: &Url, method: &str) -> Endpoints {
         jwks_uri: None,
         resource: None,
         grant_type: GrantType::AuthorizationCode,
+        terms: larder_core::account::Terms::default(),
     }
 }
 

@@ -24,6 +24,7 @@ pub fn account(id: &str, label: &str, state: AccountState) -> AccountView {
         refresh_at: None,
         refreshed_at: None,
         signed_in_at: None,
+        session_ends_at: None,
         problem: None,
         undo_until: None,
         browser_sign_out: false,

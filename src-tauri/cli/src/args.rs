@@ -2,8 +2,8 @@
 
 use crate::{duration, exec};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use larder_core::protocol::Decision;
-use larder_core::view::RedirectKind;
+use larder_core::protocol::{Decision, MOST_ROWS};
+use larder_core::view::{AuditHead, EventKind, RedirectKind};
 use std::ffi::OsString;
 
 /// The heading of what every command takes.
@@ -19,6 +19,12 @@ const STATUS_EXITS: &str = "\
 Exit codes, the first that applies: 9 disk full or data damaged, 6 keychain locked, silent or absent,
   8 configuration to fix, 3 an account needs its sign-in, 4 an account's token has ended and cannot be refreshed
   for now, 1 another problem, 0 all is well. An account that is signed out is well.";
+
+const GIT_CREDENTIAL: &str = "\
+git runs this itself, and speaks to it on stdin (gitcredentials(7)):
+  git config --global credential.helper '!larder git-credential'
+`get` gives a user name and an access token for a host that Larder has an account for, or nothing; `store` does nothing;
+`erase` says that a token was refused, so that the next one is a new one, and signs nobody out.";
 
 const EXEC: &str = "\
 The command alone has the token; it replaces larder, so its exit code and signals are its own. An environment goes stale:
@@ -101,6 +107,12 @@ pub enum Command {
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Give git a token: its credential helper
+    #[command(after_help = GIT_CREDENTIAL)]
+    GitCredential {
+        /// What git wants: get, store or erase
+        operation: String,
+    },
     /// Refresh an account's token now
     Refresh(Which),
     /// Sign out: what is kept here no longer opens, then the provider is told
@@ -135,6 +147,14 @@ pub enum Command {
         /// So many of the newest
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: u32,
+    },
+    /// What happened, row by row, as `audit.db` keeps it for 90 days
+    #[command(args_conflicts_with_subcommands = true)]
+    Audit {
+        #[command(subcommand)]
+        command: Option<Audit>,
+        #[command(flatten)]
+        filter: AuditFilter,
     },
     /// Look at everything that sign-ins and refreshes need, and say what to do
     #[command(after_help = "Exits with the gravest of what it found: 9, 6, 8, 3, 4, 1, else 0.")]
@@ -302,6 +322,43 @@ pub struct AddProvider {
 }
 
 #[derive(Subcommand)]
+pub enum Audit {
+    /// See whether every row is as it was written
+    #[command(after_help = "Exits with 9 at the first row that does not fit, or that is missing.")]
+    Verify {
+        /// See also that nothing was changed since this head was noted
+        #[arg(long, value_name = "HEAD", value_parser = audit_head)]
+        head: Option<AuditHead>,
+    },
+    /// Print the head, to be noted where nobody here can change it
+    #[command(
+        after_help = "A head that is noted elsewhere shows with `larder audit verify --head` any change of what\n\
+                            had happened before. Every hour it goes to the system's journal, where there is one:\n  \
+                            journalctl -t larder-agent"
+    )]
+    Head,
+}
+
+#[derive(Group)]
+pub struct AuditFilter {
+    /// Of this account alone, by label or id
+    #[arg(long)]
+    pub account: Option<String>,
+    /// Of this program alone, by its path or its name
+    #[arg(long)]
+    pub program: Option<String>,
+    /// Of this kind alone, such as handed-out or signed-in
+    #[arg(long, value_parser = event_kind)]
+    pub kind: Option<EventKind>,
+    /// Not longer ago than this, as 90s, 5m, 1h or 7d
+    #[arg(long, value_name = "DURATION", value_parser = duration::seconds)]
+    pub since: Option<u64>,
+    /// So many of the newest
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ROWS)))]
+    pub limit: u32,
+}
+
+#[derive(Subcommand)]
 pub enum Policy {
     /// List the rules; the first that matches decides
     List,
@@ -394,6 +451,20 @@ fn redirect(text: &str) -> Result<(Redirect, Option<String>), String> {
 }
 
 /// A rule compares whole paths, so a name alone would match nothing, ever.
+fn audit_head(text: &str) -> Result<AuditHead, String> {
+    let head = text.trim().split_once(':').and_then(|(number, hash)| {
+        let hex = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = number.parse().ok().filter(|number| *number >= 0)?;
+        hex.then(|| AuditHead { number, hash: hash.to_ascii_lowercase() })
+    });
+    head.ok_or_else(|| "a head is what `larder audit head` prints, a number, a colon and 64 hex digits".to_owned())
+}
+
+fn event_kind(text: &str) -> Result<EventKind, String> {
+    let unknown = |_| "there is no such kind; `larder audit --json` shows their names".to_owned();
+    serde_json::from_value(text.into()).map_err(unknown)
+}
+
 fn program(text: &str) -> Result<String, String> {
     if text == "*" || std::path::Path::new(text).is_absolute() {
         Ok(text.to_owned())

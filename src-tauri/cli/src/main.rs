@@ -3,12 +3,14 @@
 mod accounts;
 mod agent;
 mod args;
+mod audit;
 mod browser;
 mod doctor;
 mod duration;
 mod events;
 mod exec;
 mod formats;
+mod git;
 mod lock;
 mod passphrase;
 mod policy;
@@ -75,6 +77,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
             accounts::token(context, &account, Wanted { min_validity, dpop, rejected }, format, user)?;
         }
         Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
+        Command::GitCredential { operation } => return git::credential(context, &operation),
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only, browser } => {
             accounts::sign_out(context, which, forget, here_only, browser)?;
@@ -82,6 +85,7 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Audit { command, filter } => audit::run(context, command, filter)?,
         Command::Doctor => return doctor::doctor(context),
         Command::Lock { seal } => lock::lock(context, seal)?,
         Command::Unlock => agent::unlock(context)?,

@@ -35,6 +35,11 @@ fn text(agent: &Agent, view: &HouseView) -> String {
         let when = crate::duration::words(next.at.0.saturating_sub(view.at.0));
         row("next", &format!("{} in {when}", label.unwrap_or(&next.account.0)));
     }
+    for account in &view.accounts {
+        if let Some(left) = account.session_ends_in(view.at) {
+            row("session", &words::session_ends(&account.label, left));
+        }
+    }
     for problem in problems(view) {
         row("problem", &sentence(problem));
         if let Some(said) = said_by_provider(problem) {
@@ -135,6 +140,18 @@ mod tests {
         let text = text(&agent(), &view);
         assert!(text.contains("next      a in 1 min\n"), "{text}");
         assert_eq!(text.matches("problem   login.example.com cannot be reached").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_session_that_ends_within_a_week_is_told() {
+        let mut work = account("work", AccountState::Fresh);
+        work.session_ends_at = Some(WallTime(8 * 86_400_000));
+        let mut view = house(vec![work]);
+        assert!(!text(&agent(), &view).contains("session"), "{view:?}");
+        view.at = WallTime(3 * 86_400_000);
+        let text = text(&agent(), &view);
+        assert!(text.contains("session   work: the provider ends this session in 5 d, "), "{text}");
+        assert_eq!(exit(&view), Exit::Done, "it works until then");
     }
 
     #[test]

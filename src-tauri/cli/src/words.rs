@@ -30,6 +30,13 @@ pub fn state(account: &AccountView, at: WallTime) -> String {
     }
 }
 
+/// That a session ends in so many milliseconds.
+pub fn session_ends(account: &str, left: i64) -> String {
+    let parameters = [("account", account.to_owned()), ("when", duration::words(left))];
+    let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    larder_core::words::message("status.session-ends", &parameters)
+}
+
 /// A state that several accounts can have.
 pub fn state_name(state: AccountState) -> &'static str {
     match state {
@@ -155,10 +162,14 @@ pub fn moment(at: WallTime) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since.min(LAST)).to_string()
 }
 
+/// What this machine's clock says.
+pub fn now() -> WallTime {
+    WallTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, larder_core::time::millis))
+}
+
 /// How long it is until `until`, by this machine's clock.
 pub fn from_now(until: WallTime) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, larder_core::time::millis);
-    duration::words(until.0.saturating_sub(now))
+    duration::words(until.0.saturating_sub(now().0))
 }
 
 /// Whether a problem only repeats an account's state.
@@ -186,6 +197,7 @@ pub mod tests {
             refresh_at: Some(WallTime(30_000)),
             refreshed_at: None,
             signed_in_at: None,
+            session_ends_at: None,
             problem: None,
             undo_until: None,
             browser_sign_out: false,

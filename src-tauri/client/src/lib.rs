@@ -54,6 +54,9 @@ const UNLOCK: Duration = Duration::from_secs(5 * 60);
 /// How long [`Request::Find`] and [`Request::Adopt`] wait: up to a dozen requests, to servers that may be slow.
 const DISCOVERY: Duration = Duration::from_secs(3 * 60);
 
+/// How long [`Request::AuditVerify`] waits.
+const AUDIT: Duration = Duration::from_secs(2 * 60);
+
 /// How long a Hello may take: the agent answers it without asking keychain, disk or network.
 const HELLO: Duration = Duration::from_secs(10);
 
@@ -92,8 +95,12 @@ fn repeatable(request: &Request) -> Option<Request> {
             dpop: dpop.clone(),
             rejected: rejected.clone(),
         }),
+        Request::GitAccounts { to } => Some(Request::GitAccounts { to: to.clone() }),
         Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
         Request::Events { limit } => Some(Request::Events { limit: *limit }),
+        Request::Audit { filter } => Some(Request::Audit { filter: filter.clone() }),
+        Request::AuditVerify { noted } => Some(Request::AuditVerify { noted: noted.clone() }),
+        Request::AuditHead => Some(Request::AuditHead),
         Request::Provider { name } => Some(Request::Provider { name: name.clone() }),
         Request::View => Some(Request::View),
         Request::Providers => Some(Request::Providers),
@@ -237,6 +244,8 @@ impl Client {
         let at_least = match request {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
             Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
+            // A row takes a microsecond or two; there are millions at the most.
+            Request::AuditVerify { .. } => AUDIT,
             Request::Unlock { .. } => UNLOCK,
             Request::Token { .. } => TOKEN,
             _ => Duration::ZERO,

@@ -35,6 +35,43 @@ pub struct Account {
     pub refreshed_at: Option<WallTime>,
     /// When its person last signed in.
     pub signed_in_at: Option<WallTime>,
+    /// When the provider ends the session unless somebody signs in again, as far as is known.
+    pub session_ends: Option<WallTime>,
+    /// What its provider's refreshes do.
+    pub terms: Terms,
+}
+
+impl Account {
+    /// Whether the refresh that is under way may have ended the access token that is kept, where refreshes do that: then
+    /// nobody is given it.
+    pub fn may_have_ended(&self) -> bool {
+        let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }) = &self.session else { return false };
+        self.terms.refresh_ends_access_token
+            && !matches!(
+                refresh,
+                Refresh::Idle { .. } | Refresh::Waiting { resumed: false, .. } | Refresh::Blocked { .. }
+            )
+    }
+}
+
+/// What a provider's refreshes do, as signed in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// One ends the access tokens before it (GitHub Apps, GitLab, Nextcloud).
+    pub refresh_ends_access_token: bool,
+    /// How long a refresh token lives when it is new, where the provider's answers do not say.
+    pub refresh_token_lifetime: Option<Duration>,
+}
+
+/// When the provider ends a session that has come to this grant, as far as is known. What the answer says counts; else a new
+/// refresh token begins a new lifetime, and one that is kept keeps its end.
+pub fn session_ends(before: Option<WallTime>, terms: Terms, grant: &Grant) -> Option<WallTime> {
+    let lifetime = grant.refresh_token_lifetime.or(terms.refresh_token_lifetime.filter(|_| grant.new_refresh_token));
+    match lifetime {
+        Some(lifetime) => Some(grant.sent.plus(lifetime).wall),
+        None if grant.new_refresh_token => None,
+        None => before,
+    }
 }
 
 /// Who the account is, and where.
@@ -112,6 +149,11 @@ impl Access {
             let left = expires.left(now);
             left >= least && !self.impossible(left)
         })
+    }
+
+    /// It must be taken for ended: the provider may have done so.
+    pub fn end(&mut self, now: Now) {
+        self.expires = Some(now.plus(Duration::ZERO));
     }
 
     /// No token has more life left than it had when it was new: then the wall clock is behind, and says nothing.
@@ -453,7 +495,8 @@ pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
     let due = access.filter(|_| account.refreshable).and_then(|access| {
         let (expires, lifetime) = (access.expires?, access.lifetime?);
         let lifetime = Duration::from_millis(u64::try_from(lifetime).ok()?);
-        Some(schedule::due(&account.id, account.generation, expires, lifetime))
+        let due = if account.terms.refresh_ends_access_token { schedule::due_late } else { schedule::due };
+        Some(due(&account.id, account.generation, expires, lifetime))
     });
     Refresh::Idle { due }
 }

@@ -1,6 +1,6 @@
 //! A sign-in under way. Who signs in is known only at its end.
 
-use crate::account::GrantType;
+use crate::account::{GrantType, Terms};
 use crate::effect::Grant;
 use crate::names::{AccountId, AttemptId, Digest, ProviderName};
 use crate::problem::Problem;
@@ -33,6 +33,8 @@ pub struct Attempt {
     pub host: String,
     /// The account it must end at, if it is for one.
     pub account: Option<AccountId>,
+    /// What the provider's refreshes do.
+    pub terms: Terms,
     /// What to call a new account.
     pub label: Option<String>,
     /// How the redirect comes back.

@@ -132,6 +132,10 @@ pub struct Grant {
     pub scopes: Option<Vec<crate::names::Scope>>,
     /// Whether there is a refresh token now, new or kept, or none is needed.
     pub refreshable: bool,
+    /// Whether a refresh token came with it.
+    pub new_refresh_token: bool,
+    /// How long the refresh token goes on living, where the response says so (`refresh_token_expires_in` and its kin).
+    pub refresh_token_lifetime: Option<Duration>,
 }
 
 impl Grant {

@@ -531,7 +531,7 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
             let good = account
                 .access
                 .is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
-            if good && rejected.is_none() {
+            if good && rejected.is_none() && !account.may_have_ended() {
                 return Verdict::Now(HouseEffect::HandOut { ask: ask.id, account: account.id.clone() });
             }
         }
@@ -750,6 +750,8 @@ fn stored(
         refreshable: person.grant.refreshable,
         refreshed_at: Some(now.wall),
         signed_in_at: Some(now.wall),
+        session_ends: account::session_ends(None, attempt.terms, &person.grant),
+        terms: attempt.terms,
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
     match known {

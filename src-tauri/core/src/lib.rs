@@ -6,6 +6,7 @@ pub mod account;
 pub mod attempt;
 pub mod consent;
 pub mod effect;
+pub mod git;
 pub mod house;
 pub mod lock;
 pub mod names;

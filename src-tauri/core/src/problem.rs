@@ -174,6 +174,12 @@ pub enum Problem {
     DiskFull { file: String, detail: String },
     /// The database cannot be read.
     DatabaseDamaged { file: String, detail: String },
+    /// A row of the audit is not as it was written, or is missing.
+    AuditDamaged {
+        #[ts(type = "number")]
+        row: i64,
+        detail: String,
+    },
     /// A newer Larder wrote the database.
     NewerSchema { file: String, found: u32, known: u32 },
     /// A folder or file that Larder must not trust.
@@ -283,7 +289,11 @@ impl Problem {
             | P::PortTaken { .. }
             | P::ClockSkew { .. }
             | P::SecretNeeded { .. } => Exit::Configuration,
-            P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
+            P::DiskFull { .. }
+            | P::DatabaseDamaged { .. }
+            | P::AuditDamaged { .. }
+            | P::NewerSchema { .. }
+            | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }
             | P::NoSuchPrompt { .. }

@@ -4,12 +4,13 @@
 //! `{"id":1,"problem":{"code":…}}`. After `subscribe` the agent also sends `{"push":…}` lines.
 //! No answer carries a refresh token, client secret, verifier or key; [`Request::SetSecret`] alone brings one.
 
+use crate::git::{Destination, GitAccount};
 use crate::names::{AccountId, AttemptId, PromptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
 use crate::view::{
-    AccountView, CheckView, ClientKind, DeviceCode, EventView, GrantView, HouseView, LapsingView, LockState,
-    ProviderView, RedirectKind, ReportLine,
+    AccountView, AuditHead, AuditReport, AuditRow, CheckView, ClientKind, DeviceCode, EventKind, EventView, GrantView,
+    HouseView, LapsingView, LockState, ProviderView, RedirectKind, ReportLine,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -210,6 +211,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rejected: Option<Rejected>,
     },
+    /// The accounts that git may use somewhere. Not a hand-out: a token is asked for by itself.
+    GitAccounts {
+        /// Where git is about to go.
+        to: Destination,
+    },
     /// Refreshes now; answered when it ended.
     Refresh {
         /// Label or id.
@@ -308,6 +314,20 @@ pub enum Request {
         /// At most so many.
         limit: u32,
     },
+    /// Rows of the audit, oldest first.
+    Audit {
+        /// Which ones.
+        #[serde(flatten)]
+        filter: AuditFilter,
+    },
+    /// Looks whether every row of the audit is as it was written.
+    AuditVerify {
+        /// A head that was noted elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        noted: Option<AuditHead>,
+    },
+    /// The head of the audit, all that happened so far in it.
+    AuditHead,
     /// Looks at everything that sign-ins and refreshes need.
     Doctor,
     /// What a provider offers, and what is wrong, without signing in.
@@ -329,6 +349,28 @@ pub enum Request {
     /// Commit what is in flight, answer, and make way.
     Drain,
 }
+
+/// Which rows of the audit are wanted: those that are all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// Of this account, by label or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Of this program, by its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<EventKind>,
+    /// Not over before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<WallTime>,
+    /// The newest so many; at most [`MOST_ROWS`].
+    pub limit: u32,
+}
+
+/// The most rows of the audit in one answer: about 4 MiB.
+pub const MOST_ROWS: u32 = 10_000;
 
 /// What follows when a program asks for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -466,6 +508,11 @@ pub enum Answer {
         )]
         dpop: Option<OnWire>,
     },
+    /// The accounts that git may use there.
+    GitAccounts {
+        /// One is the one; several, and its person has to say which; none, and it is no place that Larder knows.
+        accounts: Vec<GitAccount>,
+    },
     /// An account is signed out here; what came of telling the provider.
     SignedOut {
         /// The account's label.
@@ -538,6 +585,15 @@ pub enum Answer {
         /// Line by line.
         lines: Vec<ReportLine>,
     },
+    /// Rows of the audit.
+    Audit {
+        /// Oldest first.
+        rows: Vec<AuditRow>,
+    },
+    /// Every row of the audit is as it was written.
+    AuditVerified(Box<AuditReport>),
+    /// The head of the audit.
+    AuditHead(AuditHead),
     /// What was looked at.
     Doctor {
         /// Each finding.

@@ -11,6 +11,13 @@ use std::time::Duration;
 /// default ([`least_validity`]), so that nobody has to wait for a refresh in ordinary times.
 pub const MARGIN_PART: u32 = 5;
 
+/// Where a refresh ends the access token before it, each one costs programs the rest of a token's life: it is due this
+/// long before the end, or a part of the lifetime where that is shorter.
+const LATE_MARGIN: Duration = Duration::from_secs(60);
+
+/// See [`LATE_MARGIN`].
+const LATE_PART: u32 = 20;
+
 /// Due times are spread over this part of the margin, so that accounts which expire together do not ask together.
 const SPREAD_PART: u32 = 4;
 
@@ -45,7 +52,15 @@ fn permille(account: &AccountId, generation: Generation, attempt: u32) -> u32 {
 
 /// When a token that ends at `expires` and was good for `lifetime` is to be refreshed.
 pub fn due(account: &AccountId, generation: Generation, expires: Moment, lifetime: Duration) -> Moment {
-    let margin = lifetime / MARGIN_PART;
+    spread(account, generation, expires, lifetime / MARGIN_PART)
+}
+
+/// As [`due`], where a refresh ends the access token before it.
+pub fn due_late(account: &AccountId, generation: Generation, expires: Moment, lifetime: Duration) -> Moment {
+    spread(account, generation, expires, LATE_MARGIN.min(lifetime / LATE_PART))
+}
+
+fn spread(account: &AccountId, generation: Generation, expires: Moment, margin: Duration) -> Moment {
     let spread = margin / SPREAD_PART * permille(account, generation, 0) / 1000;
     expires.earlier(margin + spread)
 }
@@ -113,6 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_that_ends_the_token_is_due_in_its_last_minute() {
+        for seconds in [1, 5, 60, 3600, 60 * 86_400] {
+            let lifetime = Duration::from_secs(seconds);
+            let now = Now::default();
+            for generation in 0..50 {
+                let due = due_late(&account(), Generation(generation), now.plus(lifetime), lifetime);
+                let margin = millis(lifetime) - due.left(now);
+                let most = millis(LATE_MARGIN.min(lifetime / LATE_PART));
+                assert!(margin >= most - 1 && margin <= most * 5 / 4 + 1, "{seconds} s: {margin}");
+                // Whoever does not say how long gets a token until then, and makes nobody refresh earlier.
+                assert!(margin <= least_validity(None, Some(millis(lifetime))), "{seconds} s: {margin}");
+            }
+        }
+    }
+
+    #[test]
     fn a_provider_that_is_down_for_a_day_sees_fewer_than_sixty_requests() {
         let mut waited = Duration::ZERO;
         let mut requests = 0;
@@ -143,6 +174,11 @@ mod tests {
         assert_eq!(least_validity(Some(Duration::from_secs(900)), hour), 900_000);
         assert_eq!(least_validity(Some(Duration::from_secs(90_000)), hour), 1_800_000);
         assert_eq!(least_validity(None, Some(5_000)), 1_000);
+        // Less than a second of a token that lives two is all that any refresh could give for a while.
+        assert_eq!(least_validity(Some(Duration::from_secs(60)), Some(1_500)), 750);
+        assert_eq!(least_validity(Some(Duration::ZERO), hour), 360_000);
+        assert_eq!(least_validity(Some(Duration::from_secs(u64::MAX)), hour), 1_800_000);
+        assert_eq!(least_validity(Some(Duration::from_secs(u64::MAX)), None), i64::MAX);
         assert_eq!(least_validity(None, None), 1_000);
     }
 }

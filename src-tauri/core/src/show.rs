@@ -92,6 +92,9 @@ pub fn account(account: &Account, now: Now) -> AccountView {
         refresh_at,
         refreshed_at: account.refreshed_at,
         signed_in_at: account.signed_in_at,
+        session_ends_at: account
+            .session_ends
+            .filter(|_| matches!(account.session, Session::SignedIn { .. } | Session::Undoable { .. })),
         problem: trouble(account),
         undo_until,
         browser_sign_out: account.identity.browser_sign_out,

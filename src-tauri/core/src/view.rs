@@ -141,12 +141,27 @@ pub struct AccountView {
     pub refreshed_at: Option<WallTime>,
     /// When its person last signed in.
     pub signed_in_at: Option<WallTime>,
+    /// When the provider ends the session unless its person signs in again before, as far as it says so.
+    #[serde(default)]
+    pub session_ends_at: Option<WallTime>,
     /// What is in the way, if anything is.
     pub problem: Option<Problem>,
     /// Until when a sign-out can be undone.
     pub undo_until: Option<WallTime>,
     /// Whether its person can sign out in the browser too (OpenID Connect RP-Initiated Logout 1.0).
     pub browser_sign_out: bool,
+}
+
+/// A session that its provider ends whatever is done is said to end so long before, in milliseconds: a week, in which
+/// everybody once sits at the machine.
+pub const SESSION_ENDS_SOON: i64 = 7 * 86_400_000;
+
+impl AccountView {
+    /// How long the session goes on, in milliseconds, where its provider ends it soon whatever is done.
+    pub fn session_ends_in(&self, now: WallTime) -> Option<i64> {
+        let left = self.session_ends_at?.0.saturating_sub(now.0);
+        (left <= SESSION_ENDS_SOON).then_some(left.max(0))
+    }
 }
 
 /// How an account stands, in one word.
@@ -417,8 +432,73 @@ pub struct EventView {
     pub label: Option<String>,
     /// The program that asked, for a hand-out.
     pub program: Option<String>,
+    /// As granted, for a hand-out and a sign-in.
+    #[serde(default)]
+    pub scopes: Vec<Scope>,
     /// What was in the way, if anything was.
     pub problem: Option<Problem>,
+    /// How often it happened: the same of one program within a minute, or of one trouble within an hour, is one row.
+    #[serde(default = "once")]
+    pub count: u32,
+    /// When it last happened, where it did more than once.
+    #[serde(default)]
+    pub last: Option<WallTime>,
+}
+
+impl EventView {
+    /// Something that happened once, of which nothing more is said.
+    pub fn new(at: WallTime, kind: EventKind) -> Self {
+        Self {
+            at,
+            kind,
+            account: None,
+            label: None,
+            program: None,
+            scopes: Vec::new(),
+            problem: None,
+            count: once(),
+            last: None,
+        }
+    }
+}
+
+/// For what an agent says that does not count.
+fn once() -> u32 {
+    1
+}
+
+/// A row of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its place: every row has the next number, and none is given twice.
+    pub number: i64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: EventView,
+}
+
+/// The newest row that is in the audit's chain, and so all before it: noted elsewhere, it shows that none was changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// The row's number; 0 where there is none yet.
+    pub number: i64,
+    /// SHA-256 of the chain up to it, in hex.
+    pub hash: String,
+}
+
+/// What a look at the whole audit came to, where nothing is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// How many rows fit.
+    pub rows: u64,
+    /// The oldest one; older ones were removed when their time was over.
+    pub first: i64,
+    /// The newest one.
+    pub head: AuditHead,
+    /// How many signed checkpoints there are.
+    pub checkpoints: u64,
+    /// Why their signatures could not be checked, if that is so.
+    pub unchecked: Option<Problem>,
 }
 
 /// As which client Larder signs in where its person gave nothing but an address.
@@ -493,7 +573,7 @@ pub enum Check {
 }
 
 /// The kinds of event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "kebab-case")]
 #[ts(export)]
 pub enum EventKind {

@@ -3,11 +3,14 @@
 mod common;
 
 use common::*;
-use larder_core::account::{Access, Event, Refresh, Session, UNDO};
+use larder_core::account::{Access, Account, Event, Refresh, Session, Terms, UNDO, next_due, session_ends};
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
+use larder_core::house::Want;
 use larder_core::names::Generation;
 use larder_core::problem::Problem;
+use larder_core::time::Now;
 use larder_core::view::EventKind;
+use larder_core::{schedule, show};
 use std::time::Duration;
 
 fn interrupted(name: &str) -> larder_core::account::Account {
@@ -252,4 +255,111 @@ fn what_was_granted_is_what_is_known() {
     home.arrive("0", Arrival::Saved);
     assert_eq!(home.get("0").identity.scopes, ["email".into()]);
     assert!(!home.get("0").refreshable);
+}
+
+/// An account at a provider whose refreshes end the access token before.
+fn strict() -> Home {
+    let terms = Terms { refresh_ends_access_token: true, ..Terms::default() };
+    let mut account = Account { terms, ..account("0") };
+    account.session = Session::SignedIn { refresh: next_due(&account, account.access) };
+    Home::with(vec![account])
+}
+
+#[test]
+fn where_a_refresh_ends_the_token_it_comes_late_and_askers_wait_for_it() {
+    let mut home = strict();
+    home.pass(HOUR - seconds(90));
+    assert_eq!(home.under_way(), 0, "an ordinary refresh would have begun half an hour ago");
+    let (_, effects) = home.ask("0", Want::Refresh { from: Generation(1) });
+    assert_eq!(begun(&effects), 1);
+    let mut asks = Vec::new();
+    let mut ask = |home: &mut Home| {
+        let (ask, effects) = home.ask_for_token("0");
+        assert_eq!(answer(&effects, ask), None, "{:?}", home.refresh("0"));
+        asks.push(ask);
+    };
+    ask(&mut home);
+    home.arrive("0", prepared());
+    ask(&mut home);
+    home.arrive("0", tokens(home.now));
+    ask(&mut home);
+    let effects = home.arrive("0", Arrival::Saved);
+    assert!(asks.iter().all(|ask| answer(&effects, *ask) == Some(Ok(()))), "{effects:?}");
+}
+
+#[test]
+fn a_token_that_a_refresh_did_not_end_is_served_again() {
+    let mut home = strict();
+    home.send("0");
+    home.arrive("0", transient(unreachable()));
+    let (ask, effects) = home.ask_for_token("0");
+    assert_eq!(answer(&effects, ask), Some(Ok(())), "the request never arrived");
+    home.pass(schedule::ASKER_RETRY);
+    home.to("0", Event::RefreshNow);
+    home.arrive("0", Arrival::NotPrepared(Trouble::Passing(Problem::KeychainLocked)));
+    let (ask, effects) = home.ask_for_token("0");
+    assert_eq!(answer(&effects, ask), Some(Ok(())), "nothing was sent");
+    home.to("0", Event::RefreshNow);
+    home.arrive("0", prepared());
+    let fix = Problem::ScopeRefused { provider: "work".to_owned(), detail: "d".to_owned() };
+    home.arrive("0", Arrival::Answered(Outcome::NeedsFix(fix)));
+    let (ask, effects) = home.ask_for_token("0");
+    assert_eq!(answer(&effects, ask), Some(Ok(())), "the provider refused");
+}
+
+#[test]
+fn a_token_that_a_refresh_may_have_ended_is_not_served() {
+    let host = || "login.example.com".to_owned();
+    let mut home = strict();
+    home.send("0");
+    let problem = Problem::ProviderTrouble { host: host(), status: 200 };
+    home.arrive(
+        "0",
+        Arrival::Answered(Outcome::Transient { problem: problem.clone(), retry_after: None, spent: true }),
+    );
+    let (ask, effects) = home.ask_for_token("0");
+    assert_eq!(answer(&effects, ask), Some(Err(problem)));
+    // A run of the agent that ended while one was with the provider.
+    let mut account = strict().get("0").clone();
+    account.session = Session::SignedIn { refresh: Refresh::Journaled { hash: "hash".into() } };
+    let mut home = Home::with(vec![account]);
+    let (ask, effects) = home.ask_for_token("0");
+    assert_eq!((answer(&effects, ask), begun(&effects)), (None, 1));
+    home.arrive("0", Arrival::NotPrepared(Trouble::Passing(Problem::KeychainLocked)));
+    let (ask, effects) = home.ask_for_token("0");
+    assert_ne!(answer(&effects, ask), Some(Ok(())));
+}
+
+#[test]
+fn the_end_of_a_session_rolls_with_each_new_refresh_token_and_stays_where_it_is_kept() {
+    let days = |days: u32| Duration::from_secs(86_400) * days;
+    let ends = |before: Option<Now>, written: Option<u32>, said: Option<u32>, new: bool| {
+        let terms = Terms { refresh_token_lifetime: written.map(days), ..Terms::default() };
+        let refresh_token_lifetime = said.map(days);
+        let grant = Grant { new_refresh_token: new, refresh_token_lifetime, ..grant(START) };
+        session_ends(before.map(|before| before.wall), terms, &grant)
+    };
+    let at = |number| Some(later(START, days(number)).wall);
+    let before = Some(later(START, days(7)));
+    // What the answer says counts, whether it is the rest of a fixed lifetime or a new one.
+    assert_eq!(ends(before, Some(90), Some(6), true), at(6));
+    assert_eq!(ends(before, Some(90), Some(6), false), at(6));
+    assert_eq!(ends(before, Some(90), None, true), at(90));
+    assert_eq!(ends(before, Some(90), None, false), at(7));
+    assert_eq!(ends(before, None, None, true), None, "nothing is known of the new one");
+    assert_eq!(ends(None, Some(90), None, false), None, "an account without a refresh token");
+}
+
+#[test]
+fn the_end_of_a_session_is_shown_while_there_is_one() {
+    let mut home = Home::with_many(1);
+    home.send("0");
+    let day = Duration::from_secs(86_400);
+    let outcome = Outcome::Tokens(Grant { refresh_token_lifetime: Some(day), ..grant(home.now) });
+    home.arrive("0", Arrival::Answered(outcome));
+    home.arrive("0", Arrival::Saved);
+    let shown = |home: &Home| show::account(home.get("0"), home.now).session_ends_at;
+    assert_eq!(shown(&home), Some(later(home.now, day).wall));
+    home.sign_out("0");
+    assert_eq!(shown(&home), None);
 }

@@ -6,7 +6,7 @@
 mod common;
 
 use common::*;
-use larder_core::account::{Access, Account, Clearing, Event, Refresh, Session};
+use larder_core::account::{Access, Account, Clearing, Event, Refresh, Session, Terms};
 use larder_core::attempt::{Attempt, AuthorizationError, Phase, Redirected};
 use larder_core::consent::{ConsentEvent, MOST_PROMPTS, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome, Trouble};
@@ -40,6 +40,7 @@ enum Promise {
     NoHandOutWhenLocked,
     NothingStartsWhenSealed,
     KeysStayForWhatIsInFlight,
+    EndedNotHandedOut,
     EveryAskAnsweredOnce,
     KeyDeletedBeforeSignedOut,
     SignOutIsCarriedOut,
@@ -105,6 +106,8 @@ struct Life {
     session: Vec<(AccountId, AskingProgram)>,
     /// Whose keys are in memory while all is sealed.
     kept: Option<Vec<AccountId>>,
+    /// Accounts whose access token a refresh may have ended, since they have no other one yet.
+    ended: BTreeSet<String>,
     /// Who wants another token than this.
     rejected: BTreeMap<u64, Generation>,
     answered: BTreeSet<u64>,
@@ -141,6 +144,7 @@ impl Life {
             session: Vec::new(),
             kept: None,
             rejected: BTreeMap::new(),
+            ended: BTreeSet::new(),
             answered: BTreeSet::new(),
             attempts: 0,
             exchanging: Vec::new(),
@@ -334,6 +338,7 @@ impl Life {
                 let generation = self.rows.get(&account).copied().unwrap_or_default().next();
                 self.rows.insert(account.clone(), generation);
                 self.keyless.remove(&account);
+                self.ended.remove(&account);
                 Ok(generation)
             };
             self.happen(HouseEvent::Stored { attempt: id(&name), result });
@@ -440,6 +445,17 @@ impl Life {
             }
             _ => {}
         }
+        let unspent = match &arrival {
+            Arrival::Answered(Outcome::Tokens(_) | Outcome::NeedsSignIn(Why::IdTokenRejected)) => false,
+            Arrival::Answered(Outcome::Transient { spent, .. }) => !spent,
+            Arrival::Answered(_) | Arrival::Saved => true,
+            _ => false,
+        };
+        // A result of an older generation says nothing about the token of today.
+        let current = self.home.house.find(pending.account.as_str()).is_ok_and(|a| a.generation == pending.generation);
+        if unspent && current {
+            self.ended.remove(pending.account.as_str());
+        }
         let event = Event::Arrived { generation: pending.generation, operation: pending.operation, arrival };
         self.happen(HouseEvent::Account { account: pending.account.clone(), event });
     }
@@ -533,6 +549,9 @@ impl Life {
                 }
                 let fine = was == Some(Stage::Prepared);
                 self.expect(Promise::SentOnlyWhenPrepared, fine, || format!("{name}: sent when {was:?}"));
+                if self.home.house.find(&name).is_ok_and(|known| known.terms.refresh_ends_access_token) {
+                    self.ended.insert(name);
+                }
             }
             Effect::Save { generation: written } => {
                 let fine = *written == generation.next()
@@ -567,6 +586,8 @@ impl Life {
             .and_then(|known| known.access)
             .is_some_and(|access| access.good_for(schedule::least_validity(None, access.lifetime), now));
         self.expect(Promise::HandedOutIsGood, good, || format!("{account}: {known:?} at {now:?}"));
+        let alive = known.as_ref().is_some_and(|known| !self.ended.contains(&known.id.0));
+        self.expect(Promise::EndedNotHandedOut, alive, || format!("{account}: {known:?}"));
     }
 
     fn answers_ask(&mut self, ask: u64) {
@@ -738,6 +759,11 @@ impl<'a, I: Iterator<Item = &'a (AccountId, Generation, Stage)>> Stages for I {
 }
 
 fn some_account(dice: &mut Dice, number: usize) -> Account {
+    let terms = Terms { refresh_ends_access_token: dice.one_in(3), ..Terms::default() };
+    Account { terms, ..any_account(dice, number) }
+}
+
+fn any_account(dice: &mut Dice, number: usize) -> Account {
     let name = number.to_string();
     match dice.below(10) {
         0 => with_refresh(&name, Refresh::Journaled { hash: "hash".into() }),
@@ -835,6 +861,11 @@ fn no_refresh_starts_while_all_is_sealed() {
 #[test]
 fn a_seal_leaves_the_key_of_what_is_in_flight() {
     holds(Promise::KeysStayForWhatIsInFlight);
+}
+
+#[test]
+fn a_token_that_a_refresh_may_have_ended_is_never_handed_out() {
+    holds(Promise::EndedNotHandedOut);
 }
 
 #[test]

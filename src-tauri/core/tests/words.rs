@@ -92,6 +92,7 @@ fn every_problem() -> Vec<P> {
         P::SecretNeeded { provider: s("PROVIDER") },
         P::DiskFull { file: s("FILE"), detail: s("DETAIL") },
         P::DatabaseDamaged { file: s("FILE"), detail: s("DETAIL") },
+        P::AuditDamaged { row: 12, detail: s("DETAIL") },
         P::NewerSchema { file: s("FILE"), found: 2, known: 1 },
         P::UnsafePath { path: s("PATH"), detail: s("DETAIL") },
         P::Internal { detail: s("DETAIL") },
@@ -170,7 +171,11 @@ fn exit(problem: &P) -> u8 {
         | P::PortTaken { .. }
         | P::ClockSkew { .. }
         | P::SecretNeeded { .. } => 8,
-        P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => 9,
+        P::DiskFull { .. }
+        | P::DatabaseDamaged { .. }
+        | P::AuditDamaged { .. }
+        | P::NewerSchema { .. }
+        | P::UnsafePath { .. } => 9,
     }
 }
 

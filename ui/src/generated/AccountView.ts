@@ -68,6 +68,10 @@ refreshed_at: WallTime | null,
  */
 signed_in_at: WallTime | null, 
 /**
+ * When the provider ends the session unless its person signs in again before, as far as it says so.
+ */
+session_ends_at: WallTime | null, 
+/**
  * What is in the way, if anything is.
  */
 problem: Problem | null, 

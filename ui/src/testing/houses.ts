@@ -32,6 +32,7 @@ export function account(label: string, change: Partial<AccountView> = {}): Accou
     refresh_at: now + 36 * MINUTE + 30 * SECOND,
     refreshed_at: now - 17 * MINUTE,
     signed_in_at: now - 12 * DAY,
+    session_ends_at: null,
     problem: null,
     undo_until: null,
     browser_sign_out: false,
@@ -317,7 +318,10 @@ export function events(): EventView[] {
     account: "id-work",
     label: "work",
     program: null,
+    scopes: [],
     problem: null,
+    count: 1,
+    last: null,
     ...change,
   });
   return [

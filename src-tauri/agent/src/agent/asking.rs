@@ -13,7 +13,7 @@ use larder_core::lock::LockEvent;
 use larder_core::names::ProviderName;
 use larder_core::problem::Exit;
 use larder_core::protocol::{ProofFor, Rejected};
-use larder_core::view::{Check, CheckView};
+use larder_core::view::{Check, CheckView, EventView};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 
@@ -33,6 +33,9 @@ impl Agent {
             Request::View
                 | Request::Drain
                 | Request::Events { .. }
+                | Request::Audit { .. }
+                | Request::AuditVerify { .. }
+                | Request::AuditHead
                 | Request::Token { .. }
                 | Request::AwaitSignIn { .. }
         );
@@ -103,6 +106,11 @@ impl Agent {
             Request::Token { account, min_validity, dpop, rejected } => {
                 self.token(peer, &account, min_validity, dpop, rejected, reply).await;
             }
+            Request::GitAccounts { to } => {
+                self.look_at_configuration().await;
+                let accounts = self.configuration.git_accounts(&self.house.accounts, &to);
+                let _ = reply.send(Ok(Answer::GitAccounts { accounts }));
+            }
             Request::Refresh { account } => {
                 self.look_at_configuration().await;
                 match self.house.find(&account) {
@@ -154,6 +162,7 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::Audit { .. } | Request::AuditVerify { .. } | Request::AuditHead => self.audited(request, reply),
             Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {
                 self.look_at_configuration().await;
@@ -177,6 +186,25 @@ impl Agent {
                 let _ = reply.send(answer);
             }
         }
+    }
+
+    /// Looks into the audit, off the loop.
+    fn audited(&self, request: Request, reply: Reply) {
+        let audit = Arc::clone(&self.audit);
+        let named = |label: &String| self.house.find(label).ok().map(|account| account.id.clone());
+        let account = match &request {
+            Request::Audit { filter } => filter.account.as_ref().and_then(named),
+            _ => None,
+        };
+        tokio::spawn(async move {
+            let _ = reply.send(match request {
+                Request::Audit { filter } => audit.list(filter, account).await.map(|rows| Answer::Audit { rows }),
+                Request::AuditVerify { noted } => {
+                    audit.verify(noted).await.map(|report| Answer::AuditVerified(Box::new(report)))
+                }
+                _ => audit.head().await.map(Answer::AuditHead),
+            });
+        });
     }
 
     /// Reads configuration that changed on the disk; accounts that waited for a correction are tried again.
@@ -360,17 +388,16 @@ impl Agent {
                 // A refresh would meet the same, and then the account knows it.
                 let _ = outbox.send(Message::Doubt { account: account.clone() }).await;
             }
-            if answer.is_ok() {
-                let event = larder_core::view::EventView {
-                    at: now.wall,
-                    kind: EventKind::HandedOut,
+            if let Ok(Answer::Token { scope, .. }) = &answer {
+                let event = EventView {
                     account: Some(account),
                     label: Some(label),
                     program: peer.program.map(|program| program.path),
-                    problem: None,
+                    scopes: grants::split(scope),
+                    ..EventView::new(now.wall, EventKind::HandedOut)
                 };
                 let _ = pushes.send(Push::Event(event.clone()));
-                audit.record(event).await;
+                audit.record(event);
             }
             let _ = reply.send(answer);
         });

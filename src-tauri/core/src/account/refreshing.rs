@@ -1,6 +1,8 @@
 //! Keeping a session fresh: when a refresh starts, and what follows from each answer.
 
-use super::{Access, Account, Clearing, Decided, Key, Refresh, Session, clearing, next_due, refresh_is_due};
+use super::{
+    Access, Account, Clearing, Decided, Key, Refresh, Session, clearing, next_due, refresh_is_due, session_ends,
+};
 use crate::effect::{Arrival, Effect, Outcome, Trouble};
 use crate::names::Operation;
 use crate::problem::{Problem, Why};
@@ -158,6 +160,11 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
                 decided.record(EventKind::RefreshFailed, Some(problem.clone()));
                 *refresh = retry(*attempt, problem, retry_after);
                 decided.act(operation, Effect::Discard { spent });
+                if let Some(access) =
+                    account.access.as_mut().filter(|_| spent && account.terms.refresh_ends_access_token)
+                {
+                    access.end(now);
+                }
             }
             Outcome::NeedsSignIn(why) => {
                 // What came with another session's ID token is given back.
@@ -178,6 +185,7 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
             let access = Access { instead, ..Access::of(&grant, account.generation) };
             account.access = Some(access);
             account.refreshable = grant.refreshable;
+            account.session_ends = session_ends(account.session_ends, account.terms, &grant);
             if let Some(scopes) = grant.scopes {
                 account.identity.scopes = scopes;
             }

@@ -1,7 +1,7 @@
 //! Builders, and a [`Home`]: a house whose clock, network, keychain and disk are this test.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
-use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, next_due};
+use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, Terms, next_due};
 use larder_core::attempt::{Attempt, LIFETIME, Person, Phase, Redirected};
 use larder_core::consent::{ConsentEvent, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome};
@@ -56,6 +56,8 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
         refreshable,
         refreshed_at: Some(START.wall),
         signed_in_at: Some(START.wall),
+        session_ends: None,
+        terms: Terms::default(),
     };
     account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
     account
@@ -68,7 +70,14 @@ pub fn with_refresh(name: &str, refresh: Refresh) -> Account {
 
 /// A grant of an hour, asked for at `sent`.
 pub fn grant(sent: Now) -> Grant {
-    Grant { sent, lifetime: Some(HOUR), scopes: None, refreshable: true }
+    Grant {
+        sent,
+        lifetime: Some(HOUR),
+        scopes: None,
+        refreshable: true,
+        new_refresh_token: true,
+        refresh_token_lifetime: None,
+    }
 }
 
 pub fn tokens(sent: Now) -> Arrival {
@@ -120,6 +129,7 @@ pub fn attempt(id: &str, now: Now) -> Attempt {
         host: "login.example.com".to_owned(),
         account: None,
         label: None,
+        terms: Terms::default(),
         redirect: RedirectKind::DeepLink,
         device: None,
         browser_sign_out: false,
