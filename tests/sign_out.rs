@@ -16,7 +16,7 @@ fn sealed(database: &Path) -> Vec<Vec<u8>> {
 pub fn leaves_nothing_that_opens(session: &Session, sign_out: impl FnOnce()) {
     let copy = session.home().join("copy");
     std::fs::create_dir(&copy).unwrap();
-    for name in ["larder.db", "larder.db-wal", "larder.db-shm"] {
+    for name in ["larder.db", "larder.db-wal", "larder.db-shm", "policy.toml"] {
         std::fs::copy(session.profile().join(name), copy.join(name)).unwrap();
     }
     let sealed = sealed(&copy.join("larder.db"));
