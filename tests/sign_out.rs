@@ -64,7 +64,9 @@ fn the_same_copy_opens_as_long_as_nobody_has_signed_out() {
     session.stop_agent();
     let profile = session.home().join("p");
     std::fs::create_dir(&profile).unwrap();
-    std::fs::copy(session.profile().join("larder.db"), profile.join("larder.db")).unwrap();
+    for name in ["larder.db", "policy.toml"] {
+        std::fs::copy(session.profile().join(name), profile.join(name)).unwrap();
+    }
     let mut larder = session.command(program("larder"));
     let output = larder.args(["token", "work"]).env("LARDER_HOME", &profile).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
