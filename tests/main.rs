@@ -22,6 +22,7 @@ mod hand_out;
 mod keychain;
 mod loopback;
 mod machine;
+mod narrower;
 mod one_agent;
 mod proofs;
 mod quirks;

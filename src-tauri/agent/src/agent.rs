@@ -13,7 +13,7 @@ use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
-use larder_core::names::{AccountId, AttemptId, Generation, Operation, PromptId, ProviderName};
+use larder_core::names::{AccountId, AttemptId, Generation, Operation, Part, PromptId, ProviderName};
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
 use larder_core::show;
@@ -175,6 +175,13 @@ pub enum Message {
     Doubt {
         /// Which.
         account: AccountId,
+    },
+    /// A further access token of an account is not there, or does not open.
+    Lost {
+        /// Which account.
+        account: AccountId,
+        /// Which part of its grant.
+        part: Part,
     },
     /// It is known whether the token that was said to be rejected is the account's newest.
     Recognised {
@@ -399,6 +406,9 @@ impl Agent {
             Message::Doubt { account } => {
                 self.happen(HouseEvent::Account { account, event: Event::RefreshSoon }).await;
             }
+            Message::Lost { account, part } => {
+                self.happen(HouseEvent::Account { account, event: Event::Lost(part) }).await;
+            }
             Message::Recognised { peer, account, asked, rejected, reply } => {
                 self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
@@ -434,7 +444,7 @@ impl Agent {
                     loopback.close_soon();
                 }
             }
-            HouseEffect::HandOut { ask, account } => self.hand_out(ask, account),
+            HouseEffect::HandOut { ask, account, part } => self.hand_out(ask, account, part),
             HouseEffect::Answer { ask } => self.answer_ask(ask),
             HouseEffect::Refuse { ask, problem } => self.refuse(ask, problem),
             HouseEffect::Record { kind, account, program, problem } => {

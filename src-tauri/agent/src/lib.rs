@@ -1,6 +1,7 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
 pub mod access;
+pub mod access_tokens;
 pub mod adopt;
 pub mod agent;
 pub mod alarm;

@@ -13,10 +13,10 @@ use crate::providers::Userinfo;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
-use crate::{failpoint, registration, token_endpoint};
+use crate::{access_tokens, failpoint, registration, token_endpoint};
 use larder_core::account::GrantType;
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
-use larder_core::names::{AccountId, Digest, Generation, Operation, Scope};
+use larder_core::names::{AccountId, Digest, Generation, Operation, Part, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::view::KeychainState;
 use oauth2::{AuthorizationCode, PkceCodeVerifier};
@@ -64,6 +64,10 @@ struct Held {
     subject: Option<String>,
     /// As granted.
     scopes: Vec<Scope>,
+    /// What is asked for.
+    part: Part,
+    /// Further access tokens, to be revoked.
+    others: Vec<SecretString>,
     /// What came, to be stored.
     after: Option<(Tokens, Grant)>,
 }
@@ -195,7 +199,10 @@ impl Hands {
         match self.client_secret(endpoints).await {
             Ok(secret) => {
                 let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
-                token_endpoint::client_credentials(&self.http(), self.clock.as_ref(), client, scopes).await
+                {
+                    let (http, clock) = (&self.http(), self.clock.as_ref());
+                    token_endpoint::client_credentials(http, clock, client, scopes, &Part::default()).await
+                }
             }
             Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
         }
@@ -238,10 +245,10 @@ impl Hands {
         };
         let mut keychain = None;
         let arrival = match effect {
-            Effect::Prepare { resumed } => {
+            Effect::Prepare { resumed, part } => {
                 // A key that is in memory says nothing about the keychain.
                 let asked = !lock(&self.keys).contains_key(&account);
-                let arrival = self.prepare(&account, operation, decided_in, resumed).await;
+                let arrival = self.prepare(&account, operation, decided_in, resumed, part).await;
                 keychain = match &arrival {
                     Arrival::NotPrepared(Trouble::Passing(problem)) => keychain_state(problem),
                     _ => asked.then_some(KeychainState::Open),
@@ -312,6 +319,7 @@ impl Hands {
         operation: Operation,
         generation: Generation,
         resumed: bool,
+        part: Part,
     ) -> Arrival {
         let not = Arrival::NotPrepared;
         let key = match self.key(account).await {
@@ -349,6 +357,8 @@ impl Hands {
                 lifetime: opened.lifetime,
                 subject: opened.subject,
                 scopes: grants::split(&opened.scope),
+                part,
+                others: Vec::new(),
                 after: None,
             },
         );
@@ -388,10 +398,10 @@ impl Hands {
         let (http, clock) = (&self.http(), self.clock.as_ref());
         let mut ended = match (held.endpoints.grant_type, &held.before.refresh_token) {
             (GrantType::ClientCredentials, _) => {
-                token_endpoint::client_credentials(http, clock, client, &held.scopes).await
+                token_endpoint::client_credentials(http, clock, client, &held.scopes, &held.part).await
             }
             (GrantType::AuthorizationCode, Some(refresh_token)) => {
-                token_endpoint::refresh(http, clock, client, refresh_token).await
+                token_endpoint::refresh(http, clock, client, refresh_token, &held.part).await
             }
             (GrantType::AuthorizationCode, None) => return nothing(),
         };
@@ -443,10 +453,12 @@ impl Hands {
     }
 
     async fn save(&self, account: &AccountId, operation: Operation, generation: Generation) -> Result<(), Problem> {
-        let after = lock(&self.held).get(&operation).and_then(|held| held.after.clone());
-        let (tokens, grant) = after.ok_or_else(|| Problem::Internal { detail: "nothing to save".to_owned() })?;
+        let held = lock(&self.held).get(&operation).cloned();
+        let after = held.and_then(|held| Some((held.part, held.after?)));
+        let (part, (tokens, grant)) =
+            after.ok_or_else(|| Problem::Internal { detail: "nothing to save".to_owned() })?;
         let key = self.key(account).await?.ok_or(Problem::KeychainLocked)?;
-        grants::save_refresh(&self.database, account.clone(), key, generation, tokens, grant).await?;
+        grants::save_refresh(&self.database, account.clone(), key, generation, tokens, (part, grant)).await?;
         lock(&self.held).remove(&operation);
         Ok(())
     }
@@ -457,7 +469,8 @@ impl Hands {
             return;
         }
         let Ok(Some(key)) = self.key(account).await else { return };
-        let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key).await else { return };
+        let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key.clone()).await else { return };
+        let others = access_tokens::all(&self.database, account.clone(), key).await.unwrap_or_default();
         if let Some(before) = opened.tokens {
             // Without its secret the client may not be believed; then the provider says so.
             let secret = self.client_secret(&opened.endpoints).await.unwrap_or_default();
@@ -470,6 +483,8 @@ impl Hands {
                     lifetime: None,
                     subject: None,
                     scopes: Vec::new(),
+                    part: Part::default(),
+                    others,
                     after: None,
                 },
             );
@@ -478,7 +493,16 @@ impl Hands {
 
     async fn revoke(&self, operation: Operation) -> Result<(), Option<Problem>> {
         let Some(held) = lock(&self.held).remove(&operation) else { return Err(Some(Problem::KeychainLocked)) };
-        self.revoke_tokens(&held.endpoints, held.secret.as_ref(), &held.before).await
+        let result = self.revoke_tokens(&held.endpoints, held.secret.as_ref(), &held.before).await;
+        // RFC 7009 section 2.1: with a refresh token end the access tokens that came of it. Where there is none, each is told.
+        if held.before.refresh_token.is_none() && result.is_ok() {
+            for other in &held.others {
+                let (http, clock, secret) = (&self.http(), self.clock.as_ref(), held.secret.as_ref());
+                let told = token_endpoint::revoke(http, clock, &held.endpoints, secret, other, "access_token").await;
+                told.map_err(Some)?;
+            }
+        }
+        result
     }
 
     async fn revoke_late(&self, operation: Operation) {

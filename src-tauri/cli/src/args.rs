@@ -82,6 +82,12 @@ pub enum Command {
         /// With `--format xoauth2`: whose mailbox [default: the account's e-mail address]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: Option<String>,
+        /// With some of the granted scopes alone (repeatable)
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// For another resource than at the sign-in, where the provider issues tokens for one (RFC 8707)
+        #[arg(long, value_name = "URI")]
+        resource: Option<String>,
         /// The last token you got was answered 401: get a newer one, unless it was replaced meanwhile
         #[arg(long)]
         rejected: bool,

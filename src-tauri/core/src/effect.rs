@@ -1,6 +1,6 @@
 //! What the agent shall do. Core decides; nothing here has happened yet.
 
-use crate::names::{AccountId, AttemptId, Digest, Generation, Operation};
+use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, Part};
 use crate::problem::{Problem, Why};
 use crate::time::{Moment, Now};
 use crate::view::{EventKind, LockState};
@@ -14,6 +14,8 @@ pub enum Effect {
     Prepare {
         /// Whether an earlier run of the agent left such a mark: then this is the one more try it may have.
         resumed: bool,
+        /// What is asked for.
+        part: Part,
     },
     /// Send the refresh token that [`Effect::Prepare`] read (RFC 6749 section 6), or ask without one (section 4.4).
     Send,
@@ -191,6 +193,8 @@ pub enum HouseEffect {
         ask: u64,
         /// Of which account.
         account: AccountId,
+        /// For which part of its grant.
+        part: Part,
     },
     /// Tell this asker that it is done.
     Answer {

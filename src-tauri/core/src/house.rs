@@ -5,7 +5,7 @@ use crate::attempt::{self, Attempt, Person, Phase, Redirected};
 use crate::consent::{self, Consent, ConsentEvent};
 use crate::effect::{Arrival, Effect, HouseEffect, Outcome};
 use crate::lock::{self, Lock, LockEvent};
-use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, ProviderName};
+use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Exit, Problem};
 use crate::schedule;
 use crate::time::{Moment, Now};
@@ -81,6 +81,8 @@ pub struct Wanted {
     pub least: Option<Duration>,
     /// A newer one than this, which a resource server answered 401 to.
     pub rejected: Option<Generation>,
+    /// For which part of the grant.
+    pub part: Part,
 }
 
 /// What happens in the house.
@@ -455,14 +457,18 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
         let verdict = match (verdict, account) {
             (Verdict::Refresh, Some(account)) if house.may_start(account, now) => {
                 let id = account.id.clone();
-                happen(house, &id, Event::RefreshNow, now, effects);
+                let event = match &ask.want {
+                    Want::Token(wanted) if !wanted.part.is_whole() => Event::RefreshFor(wanted.part.clone()),
+                    _ => Event::RefreshNow,
+                };
+                happen(house, &id, event, now, effects);
                 Verdict::Wait
             }
             (Verdict::Refresh, _) => Verdict::Wait,
             (verdict, _) => verdict,
         };
         if let (Verdict::Wait, Want::Token(wanted)) = (&verdict, &ask.want) {
-            doubt(house, &ask.account, wanted.rejected);
+            doubt(house, &ask.account, wanted);
         }
         match verdict {
             Verdict::Now(effect) => {
@@ -486,10 +492,10 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
 }
 
 /// Somebody waits for a token because this one was rejected: the next one is known to have come instead of it.
-fn doubt(house: &mut House, account: &AccountId, rejected: Option<Generation>) {
+fn doubt(house: &mut House, account: &AccountId, wanted: &Wanted) {
     let known = house.accounts.iter_mut().find(|known| known.id == *account);
-    if let Some(access) = known.and_then(|known| known.access.as_mut()) {
-        access.rejected |= access.is_rejected(rejected);
+    if let Some(access) = known.and_then(|known| known.token_mut(&wanted.part)) {
+        access.rejected |= access.is_rejected(wanted.rejected);
     }
 }
 
@@ -523,16 +529,32 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
         _ => return refuse(signed_out()),
     };
     match &ask.want {
-        Want::Token(Wanted { least, rejected }) => {
-            let rejected = account.access.filter(|access| access.is_rejected(*rejected));
-            if rejected.is_some_and(|access| access.replaced_lately(now)) {
-                return refuse(Problem::TokenRejected { account: account.identity.label.clone() });
+        Want::Token(Wanted { least, rejected, part }) => {
+            let label = || account.identity.label.clone();
+            let not_granted = account.not_granted(part);
+            if !not_granted.is_empty() {
+                let scope = not_granted.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ");
+                return refuse(Problem::ScopeNotGranted { account: label(), scope });
             }
-            let good = account
-                .access
-                .is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
+            if account.signed_in_elsewhere(part) {
+                return refuse(Problem::ResourceNotGranted { account: label(), resource: part.resource.clone() });
+            }
+            if let Some(problem) = account.parts.refusal(part, now) {
+                return refuse(problem);
+            }
+            let access = account.token(part);
+            let rejected = access.filter(|access| access.is_rejected(*rejected));
+            if rejected.is_some_and(|access| access.replaced_lately(now)) {
+                return refuse(Problem::TokenRejected { account: label() });
+            }
+            let good =
+                access.is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
             if good && rejected.is_none() && !account.may_have_ended() {
-                return Verdict::Now(HouseEffect::HandOut { ask: ask.id, account: account.id.clone() });
+                return Verdict::Now(HouseEffect::HandOut {
+                    ask: ask.id,
+                    account: account.id.clone(),
+                    part: part.clone(),
+                });
             }
         }
         Want::Refresh { from } if account.generation > *from => return done(),
@@ -752,6 +774,7 @@ fn stored(
         signed_in_at: Some(now.wall),
         session_ends: account::session_ends(None, attempt.terms, &person.grant),
         terms: attempt.terms,
+        parts: account::parts::Parts { resources: attempt.resources, ..Default::default() },
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
     match known {

@@ -30,6 +30,12 @@ pub enum Problem {
     SignInNeeded { account: String, why: Why },
     /// The account is signed out.
     SignedOut { account: String },
+    /// A token was asked for with a scope that the account was not granted.
+    ScopeNotGranted { account: String, scope: String },
+    /// A token was asked for a resource (RFC 8707) that the account was not signed in for.
+    ResourceNotGranted { account: String, resource: String },
+    /// The provider gave no token for the scope or resource that was asked for.
+    PartRefused { account: String, detail: String },
     /// A token was rejected (401), and the fresh one that came instead of it as well.
     TokenRejected { account: String },
     /// The policy said no.
@@ -246,7 +252,9 @@ impl Problem {
             | P::LabelTaken { .. }
             | P::NoSuchRule { .. }
             | P::NotBound { .. } => Exit::Usage,
-            P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
+            P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => {
+                Exit::SignIn
+            }
             P::Unreachable { .. }
             | P::ProviderTrouble { .. }
             | P::RateLimited { .. }
@@ -299,6 +307,7 @@ impl Problem {
             | P::NoSuchPrompt { .. }
             | P::RegistrationLeft { .. }
             | P::TokenRejected { .. }
+            | P::PartRefused { .. }
             | P::AlreadyRunning { .. }
             | P::BadCallback { .. }
             | P::UnknownCallback

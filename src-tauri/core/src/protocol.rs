@@ -210,6 +210,12 @@ pub enum Request {
         /// That a token was answered 401, so that a newer one is wanted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rejected: Option<Rejected>,
+        /// Some of the scopes that were granted (RFC 6749 section 6); all, where none are named.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        scopes: Vec<Scope>,
+        /// Whom the token is to be for, instead of what it is at the sign-in (RFC 8707).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resource: Option<String>,
     },
     /// The accounts that git may use somewhere. Not a hand-out: a token is asked for by itself.
     GitAccounts {

@@ -54,7 +54,10 @@ pub fn account(account: &Account, now: Now) -> AccountView {
     let state = match &account.session {
         Session::SignedIn { refresh } => match refresh {
             // It has ended, and waits for its turn.
-            Refresh::Idle { .. } if account.access.is_some_and(|access| !access.good_for(1, now)) => {
+            Refresh::Idle { .. }
+                if account.access.is_some_and(|access| !access.good_for(1, now))
+                    && !account.parts.access.values().any(|access| access.good_for(1, now)) =>
+            {
                 AccountState::Refreshing
             }
             Refresh::Idle { .. } => AccountState::Fresh,

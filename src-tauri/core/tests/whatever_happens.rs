@@ -6,13 +6,14 @@
 mod common;
 
 use common::*;
+use larder_core::account::parts::MOST;
 use larder_core::account::{Access, Account, Clearing, Event, Refresh, Session, Terms};
 use larder_core::attempt::{Attempt, AuthorizationError, Phase, Redirected};
 use larder_core::consent::{ConsentEvent, MOST_PROMPTS, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome, Trouble};
 use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_AT_ONCE, Want, Wanted};
 use larder_core::lock::LockEvent;
-use larder_core::names::{AccountId, Generation, Operation};
+use larder_core::names::{AccountId, Generation, Operation, Part, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::Choice;
 use larder_core::time::{Moment, Now, WallTime};
@@ -41,6 +42,7 @@ enum Promise {
     NothingStartsWhenSealed,
     KeysStayForWhatIsInFlight,
     EndedNotHandedOut,
+    OnlyWhatWasGranted,
     EveryAskAnsweredOnce,
     KeyDeletedBeforeSignedOut,
     SignOutIsCarriedOut,
@@ -106,8 +108,9 @@ struct Life {
     session: Vec<(AccountId, AskingProgram)>,
     /// Whose keys are in memory while all is sealed.
     kept: Option<Vec<AccountId>>,
-    /// Accounts whose access token a refresh may have ended, since they have no other one yet.
-    ended: BTreeSet<String>,
+    /// Access tokens that a refresh has ended, and those that one may have, by its operation.
+    ended: BTreeSet<(String, Part, Generation)>,
+    doubtful: BTreeMap<u64, Vec<(String, Part, Generation)>>,
     /// Who wants another token than this.
     rejected: BTreeMap<u64, Generation>,
     answered: BTreeSet<u64>,
@@ -145,6 +148,7 @@ impl Life {
             kept: None,
             rejected: BTreeMap::new(),
             ended: BTreeSet::new(),
+            doubtful: BTreeMap::new(),
             answered: BTreeSet::new(),
             attempts: 0,
             exchanging: Vec::new(),
@@ -184,6 +188,7 @@ impl Life {
         match self.dice.below(38) {
             0..9 => self.something_arrives(),
             9..12 => self.time_passes(),
+            12 if self.dice.one_in(3) => self.happen(to(Event::Lost(Part::new(None, &["email".into()])))),
             12 => self.happen(to(Event::RefreshSoon)),
             13 => {
                 let (forget, revoke) = (self.dice.one_in(4), !self.dice.one_in(4));
@@ -246,15 +251,22 @@ impl Life {
 
     fn somebody_asks(&mut self, account: String) {
         let generation = self.home.house.find(&account).map_or(Generation(0), |known| known.generation);
+        // The first ones are granted, the others are not, or for somebody else.
+        let scopes: [&[Scope]; 4] = [&["email".into()], &["email".into(), "openid".into()], &["more".into()], &[]];
+        let part = match self.dice.below(8) {
+            scope @ 0..3 => Part::new(None, scopes[scope]),
+            3 => Part::new(Some(&format!("https://{}.example", self.dice.below(2 * MOST))), &[]),
+            _ => Part::default(),
+        };
         let want = match self.dice.below(6) {
             0 => Want::Refresh { from: generation },
             1 => Want::SignOut,
-            2 => Want::Token(Wanted { least: Some(seconds(1800)), ..Wanted::default() }),
+            2 => Want::Token(Wanted { least: Some(seconds(1800)), part, ..Wanted::default() }),
             3 => {
-                let known = self.home.house.find(&account).ok().and_then(|known| known.access);
-                Want::Token(Wanted { rejected: known.map(|access| access.issued), ..Wanted::default() })
+                let known = self.home.house.find(&account).ok().and_then(|known| known.token(&part));
+                Want::Token(Wanted { rejected: known.map(|access| access.issued), part, ..Wanted::default() })
             }
-            _ => Want::Token(Wanted::default()),
+            _ => Want::Token(Wanted { part, ..Wanted::default() }),
         };
         self.remember();
         if let Want::Token(Wanted { rejected: Some(rejected), .. }) = &want {
@@ -338,7 +350,6 @@ impl Life {
                 let generation = self.rows.get(&account).copied().unwrap_or_default().next();
                 self.rows.insert(account.clone(), generation);
                 self.keyless.remove(&account);
-                self.ended.remove(&account);
                 Ok(generation)
             };
             self.happen(HouseEvent::Stored { attempt: id(&name), result });
@@ -445,16 +456,16 @@ impl Life {
             }
             _ => {}
         }
-        let unspent = match &arrival {
-            Arrival::Answered(Outcome::Tokens(_) | Outcome::NeedsSignIn(Why::IdTokenRejected)) => false,
-            Arrival::Answered(Outcome::Transient { spent, .. }) => !spent,
-            Arrival::Answered(_) | Arrival::Saved => true,
-            _ => false,
-        };
-        // A result of an older generation says nothing about the token of today.
-        let current = self.home.house.find(pending.account.as_str()).is_ok_and(|a| a.generation == pending.generation);
-        if unspent && current {
-            self.ended.remove(pending.account.as_str());
+        match &arrival {
+            Arrival::Answered(Outcome::Tokens(_) | Outcome::NeedsSignIn(Why::IdTokenRejected)) => {
+                self.ended.extend(self.doubtful.remove(&operation).unwrap_or_default());
+            }
+            Arrival::Answered(Outcome::Transient { spent: true, .. }) => {}
+            // It was refused, or never arrived.
+            Arrival::Answered(_) => {
+                self.doubtful.remove(&operation);
+            }
+            _ => {}
         }
         let event = Event::Arrived { generation: pending.generation, operation: pending.operation, arrival };
         self.happen(HouseEvent::Account { account: pending.account.clone(), event });
@@ -487,16 +498,13 @@ impl Life {
                 HouseEffect::Store { attempt, account, .. } => {
                     self.storing.push((attempt.0.clone(), account.0.clone()));
                 }
-                HouseEffect::HandOut { ask, account } => {
-                    self.hands_out(account);
+                HouseEffect::HandOut { ask, account, part } => {
+                    self.hands_out(*ask, account, part);
                     let consented = self.consented(*ask);
                     self.expect(Promise::NoHandOutWithoutConsent, consented, || format!("ask {ask} of {account}"));
                     let state = self.home.house.lock.state;
                     let open = state == LockState::Unlocked;
                     self.expect(Promise::NoHandOutWhenLocked, open, || format!("{account}, {state:?}"));
-                    let newest = self.home.house.find(account.as_str()).ok().and_then(|known| known.access);
-                    let newer = self.rejected.get(ask).is_none_or(|old| newest.is_some_and(|new| new.issued > *old));
-                    self.expect(Promise::RejectedNotHandedOut, newer, || format!("{account}: {newest:?}"));
                     self.answers_ask(*ask);
                 }
                 HouseEffect::Answer { ask } => self.answers_ask(*ask),
@@ -549,8 +557,11 @@ impl Life {
                 }
                 let fine = was == Some(Stage::Prepared);
                 self.expect(Promise::SentOnlyWhenPrepared, fine, || format!("{name}: sent when {was:?}"));
-                if self.home.house.find(&name).is_ok_and(|known| known.terms.refresh_ends_access_token) {
-                    self.ended.insert(name);
+                if let Some(known) = self.home.house.find(&name).ok().filter(|a| a.terms.refresh_ends_access_token) {
+                    let own = known.access.iter().map(|access| (Part::default(), access.issued));
+                    let all = known.parts.access.iter().map(|(part, access)| (part.clone(), access.issued)).chain(own);
+                    let all = all.map(|(part, issued)| (name.clone(), part, issued)).collect();
+                    self.doubtful.insert(operation.0, all);
                 }
             }
             Effect::Save { generation: written } => {
@@ -576,18 +587,24 @@ impl Life {
         }
     }
 
-    fn hands_out(&mut self, account: &AccountId) {
+    fn hands_out(&mut self, ask: u64, account: &AccountId, part: &Part) {
         let known = self.home.house.accounts.iter().find(|known| known.id == *account).cloned();
         let signed_in = known.as_ref().is_some_and(|known| matches!(known.session, Session::SignedIn { .. }));
         self.expect(Promise::NoHandOutWhenSignedOut, signed_in, || format!("{account}: {known:?}"));
         let now = self.home.now;
-        let good = known
-            .as_ref()
-            .and_then(|known| known.access)
-            .is_some_and(|access| access.good_for(schedule::least_validity(None, access.lifetime), now));
+        let access = known.as_ref().and_then(|known| known.token(part)).copied();
+        let good = access.is_some_and(|access| access.good_for(schedule::least_validity(None, access.lifetime), now));
         self.expect(Promise::HandedOutIsGood, good, || format!("{account}: {known:?} at {now:?}"));
-        let alive = known.as_ref().is_some_and(|known| !self.ended.contains(&known.id.0));
-        self.expect(Promise::EndedNotHandedOut, alive, || format!("{account}: {known:?}"));
+        let newer = self.rejected.get(&ask).is_none_or(|old| access.is_some_and(|new| new.issued > *old));
+        self.expect(Promise::RejectedNotHandedOut, newer, || format!("{account}: {access:?}"));
+        let token = (account.0.clone(), part.clone(), access.unwrap_or_default().issued);
+        let alive = !self.ended.contains(&token) && !self.doubtful.values().flatten().any(|other| *other == token);
+        self.expect(Promise::EndedNotHandedOut, alive, || format!("{token:?}: {known:?}"));
+        let granted =
+            known.as_ref().is_some_and(|known| known.not_granted(part).is_empty() && !known.signed_in_elsewhere(part));
+        self.expect(Promise::OnlyWhatWasGranted, granted, || format!("{part:?}: {known:?}"));
+        let few = known.as_ref().is_some_and(|known| known.parts.access.len() <= MOST);
+        self.expect(Promise::OnlyWhatWasGranted, few, || format!("{account} keeps more than {MOST}"));
     }
 
     fn answers_ask(&mut self, ask: u64) {
@@ -760,7 +777,10 @@ impl<'a, I: Iterator<Item = &'a (AccountId, Generation, Stage)>> Stages for I {
 
 fn some_account(dice: &mut Dice, number: usize) -> Account {
     let terms = Terms { refresh_ends_access_token: dice.one_in(3), ..Terms::default() };
-    Account { terms, ..any_account(dice, number) }
+    let mut account = any_account(dice, number);
+    // Signed in for some of the resources that are asked for.
+    account.parts.resources = (0..dice.below(2 * MOST)).map(|number| format!("https://{number}.example")).collect();
+    Account { terms, ..account }
 }
 
 fn any_account(dice: &mut Dice, number: usize) -> Account {
@@ -866,6 +886,11 @@ fn a_seal_leaves_the_key_of_what_is_in_flight() {
 #[test]
 fn a_token_that_a_refresh_may_have_ended_is_never_handed_out() {
     holds(Promise::EndedNotHandedOut);
+}
+
+#[test]
+fn no_token_has_more_access_than_was_granted() {
+    holds(Promise::OnlyWhatWasGranted);
 }
 
 #[test]

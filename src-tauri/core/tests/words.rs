@@ -28,6 +28,9 @@ fn every_problem() -> Vec<P> {
         P::ProviderInUse { provider: "PROVIDER".into(), accounts: s("ACCOUNTS") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
+        P::ScopeNotGranted { account: s("ACCOUNT"), scope: s("SCOPE") },
+        P::ResourceNotGranted { account: s("ACCOUNT"), resource: s("RESOURCE") },
+        P::PartRefused { account: s("ACCOUNT"), detail: s("DETAIL") },
         P::TokenRejected { account: s("ACCOUNT") },
         P::Denied { program: s("PROGRAM"), account: s("ACCOUNT") },
         P::ConsentRefused { program: s("PROGRAM"), account: s("ACCOUNT") },
@@ -109,6 +112,7 @@ fn exit(problem: &P) -> u8 {
         | P::NoSuchPrompt { .. }
         | P::RegistrationLeft { .. }
         | P::TokenRejected { .. }
+        | P::PartRefused { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback
@@ -128,7 +132,7 @@ fn exit(problem: &P) -> u8 {
         | P::LabelTaken { .. }
         | P::NoSuchRule { .. }
         | P::NotBound { .. } => 2,
-        P::SignInNeeded { .. } | P::SignedOut { .. } => 3,
+        P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => 3,
         P::Unreachable { .. }
         | P::ProviderTrouble { .. }
         | P::RateLimited { .. }

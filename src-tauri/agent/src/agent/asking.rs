@@ -1,18 +1,18 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
 use super::signing_in::More;
-use super::tokens::Asked;
+use super::tokens::{self, Asked};
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
     show,
 };
 use crate::http::Http;
-use crate::{client_auth, client_secret, doctor, dpop, report};
+use crate::{access_tokens, client_auth, client_secret, doctor, report};
 use larder_core::lock::LockEvent;
-use larder_core::names::ProviderName;
+use larder_core::names::{Part, ProviderName};
 use larder_core::problem::Exit;
-use larder_core::protocol::{ProofFor, Rejected};
+use larder_core::protocol::ProofFor;
 use larder_core::view::{Check, CheckView, EventView};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -103,8 +103,13 @@ impl Agent {
                 });
             }
             Request::Callback { url, activation_token } => self.callback(&url, activation_token, reply).await,
-            Request::Token { account, min_validity, dpop, rejected } => {
-                self.token(peer, &account, min_validity, dpop, rejected, reply).await;
+            Request::Token { account, min_validity, dpop, rejected, scopes, resource } => {
+                match tokens::asked(min_validity, dpop, rejected, &scopes, resource.as_deref()) {
+                    Ok(asked) => self.token(peer, &account, asked, reply).await,
+                    Err(problem) => {
+                        let _ = reply.send(Err(problem));
+                    }
+                }
             }
             Request::GitAccounts { to } => {
                 self.look_at_configuration().await;
@@ -262,22 +267,7 @@ impl Agent {
         self.show(self.hands.clock.now());
     }
 
-    async fn token(
-        &mut self,
-        peer: Peer,
-        account: &str,
-        min_validity: Option<u64>,
-        proof: Option<ProofFor>,
-        rejected: Option<Rejected>,
-        reply: Reply,
-    ) {
-        let proof = match proof.map(|proof| dpop::checked(&proof).map(|url| (proof, url))).transpose() {
-            Ok(proof) => proof,
-            Err(problem) => {
-                let _ = reply.send(Err(problem));
-                return;
-            }
-        };
+    async fn token(&mut self, peer: Peer, account: &str, asked: Asked, reply: Reply) {
         let known = match self.house.find(account) {
             Ok(known) => known.clone(),
             Err(problem) => {
@@ -290,7 +280,7 @@ impl Agent {
         match self.permitted(&peer, &known) {
             Ok(decision @ (Decision::Allow | Decision::Ask)) => {
                 let consult = decision == Decision::Ask;
-                self.ask_for_token(peer, known, Asked { min_validity, proof, rejected, consult }, reply).await;
+                self.ask_for_token(peer, known, Asked { consult, ..asked }, reply).await;
             }
             // A policy that cannot be read allows nothing, nor does a lock.
             Err(problem) => {
@@ -369,20 +359,22 @@ impl Agent {
     }
 
     /// Opens the access token and hands it over, off the loop.
-    pub(super) fn hand_out(&mut self, ask: u64, account: AccountId) {
+    pub(super) fn hand_out(&mut self, ask: u64, account: AccountId, part: Part) {
         let Some(Asker { reply, peer, proof }) = self.askers.remove(&ask) else { return };
         let known = self.house.find(account.as_str()).ok();
         let label = known.map_or_else(|| account.0.clone(), |known| known.identity.label.clone());
-        if let Some(access) = known.and_then(|known| known.access) {
+        if let Some(access) = known.and_then(|known| known.token(&part)) {
             let program = peer.program.as_ref().map(|program| program.path.as_str()).unwrap_or_default();
-            self.given.note(&account, access.issued, program);
+            self.given.note(&account, &part, access.issued, program);
         }
         let (hands, outbox, audit, pushes) =
             (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
         let now = hands.clock.now();
         tokio::spawn(async move {
-            let answer = open_for(&hands, &account, &label, peer.program.as_ref(), proof.as_ref()).await;
-            if let Err(problem) = &answer
+            let answer = open_for(&hands, &account, &part, &label, peer.program.as_ref(), proof.as_ref()).await;
+            if let Err(Problem::NotYet { .. }) = &answer {
+                let _ = outbox.send(Message::Lost { account: account.clone(), part }).await;
+            } else if let Err(problem) = &answer
                 && problem.exit() == Exit::SignIn
             {
                 // A refresh would meet the same, and then the account knows it.
@@ -561,18 +553,32 @@ fn opens(request: &Request) -> bool {
 async fn open_for(
     hands: &super::Hands,
     account: &AccountId,
+    part: &Part,
     label: &str,
     asker: Option<&Program>,
     proof: Option<&(ProofFor, url::Url)>,
 ) -> Result<Answer, Problem> {
     let needs = |why| Problem::SignInNeeded { account: label.to_owned(), why };
     let key = hands.key(account).await?.ok_or_else(|| needs(Why::KeyMissing))?;
-    let opened = match grants::read_tokens(&hands.database, account.clone(), key).await {
+    let mut opened = match grants::read_tokens(&hands.database, account.clone(), key.clone()).await {
         Ok(opened) => opened,
         Err(grants::NotOpened::Unreadable) => return Err(needs(Why::Unreadable)),
         Err(grants::NotOpened::Because(problem)) => return Err(problem),
     };
-    let tokens = opened.tokens.ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
+    let mut tokens = opened.tokens.take().ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
+    if !part.is_whole() {
+        let kept = match access_tokens::read(&hands.database, account.clone(), key, part.clone()).await {
+            Ok(kept) => kept,
+            Err(grants::NotOpened::Unreadable) => None,
+            Err(grants::NotOpened::Because(problem)) => return Err(problem),
+        };
+        let kept = kept.ok_or_else(|| Problem::NotYet { account: label.to_owned() })?;
+        (tokens.access_token, tokens.token_type) = (kept.access_token, kept.token_type);
+        opened.expires_at = kept.expires_at;
+        // RFC 6749 section 5.1: left out where it is what was asked for.
+        let asked = if part.scope.is_empty() { opened.scope } else { part.scope.clone() };
+        opened.scope = kept.scope.unwrap_or(asked);
+    }
     if asker.is_some_and(|asker| !program::still_there(asker)) {
         let program = asker.map(|asker| asker.path.clone()).unwrap_or_default();
         return Err(Problem::Denied { program, account: label.to_owned() });

@@ -1,6 +1,7 @@
 //! Builders, and a [`Home`]: a house whose clock, network, keychain and disk are this test.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use larder_core::account::parts::Parts;
 use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, Terms, next_due};
 use larder_core::attempt::{Attempt, LIFETIME, Person, Phase, Redirected};
 use larder_core::consent::{ConsentEvent, Way};
@@ -47,7 +48,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
             subject: format!("sub-{name}"),
             name: Some(format!("Name of {name}")),
             email: None,
-            scopes: vec!["openid".into()],
+            scopes: vec!["openid".into(), "email".into()],
             grant_type: GrantType::AuthorizationCode,
             browser_sign_out: false,
         },
@@ -58,6 +59,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
         signed_in_at: Some(START.wall),
         session_ends: None,
         terms: Terms::default(),
+        parts: Parts::default(),
     };
     account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
     account
@@ -130,6 +132,7 @@ pub fn attempt(id: &str, now: Now) -> Attempt {
         account: None,
         label: None,
         terms: Terms::default(),
+        resources: Vec::new(),
         redirect: RedirectKind::DeepLink,
         device: None,
         browser_sign_out: false,
