@@ -21,6 +21,7 @@ mod hand_out;
 mod keychain;
 mod loopback;
 mod machine;
+mod moving;
 mod one_agent;
 mod proofs;
 mod quirks;

@@ -26,6 +26,7 @@ pub mod identity;
 pub mod jwks;
 pub mod keychain;
 pub mod loopback;
+pub mod moving;
 pub mod pages;
 pub mod perform;
 pub mod policy;

@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod formats;
 mod git;
+mod moving;
 mod passphrase;
 mod policy;
 mod print;
@@ -84,6 +85,8 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Export(args) => moving::export(context, args)?,
+        Command::Import { file, identity } => moving::import(context, &file, identity)?,
         Command::Audit { command, filter } => audit::run(context, command, filter)?,
         Command::Doctor => return doctor::doctor(context),
         Command::Unlock => agent::unlock(context)?,

@@ -22,6 +22,18 @@ pub enum Problem {
     LabelTaken { label: String },
     /// The provider still has accounts that are signed in.
     ProviderInUse { provider: ProviderName, accounts: String },
+    /// There is something at this path already.
+    FileExists { path: String },
+    /// The account that a file brings is signed in here.
+    AccountHere { account: String },
+    /// The provider that a file brings is another one here.
+    ProviderDiffers { provider: String },
+    /// The file was imported here before.
+    ImportedBefore { path: String },
+    /// Neither passphrase nor identity is the one that the file was sealed for.
+    ExportSealed { path: String },
+    /// What is at this path is no export of Larder's, or not as it was written.
+    ExportUnreadable { path: String, detail: String },
     /// No sign-in waits under this id.
     NoSuchAttempt { attempt: AttemptId },
 
@@ -34,6 +46,9 @@ pub enum Problem {
     TokenRejected { account: String },
     /// The policy, or the person, said no.
     Denied { program: String, account: String },
+
+    /// Another machine has the account now.
+    MovedAway { account: String },
 
     // What passes.
     /// The provider's host could not be reached.
@@ -228,8 +243,13 @@ impl Problem {
             | P::NoSuchAccount { .. }
             | P::NoSuchProvider { .. }
             | P::LabelTaken { .. }
+            | P::FileExists { .. }
+            | P::AccountHere { .. }
+            | P::ProviderDiffers { .. }
+            | P::ImportedBefore { .. }
+            | P::ExportSealed { .. }
             | P::NotBound { .. } => Exit::Usage,
-            P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
+            P::SignInNeeded { .. } | P::SignedOut { .. } | P::MovedAway { .. } => Exit::SignIn,
             P::Unreachable { .. }
             | P::ProviderTrouble { .. }
             | P::RateLimited { .. }
@@ -268,6 +288,7 @@ impl Problem {
             P::DiskFull { .. }
             | P::DatabaseDamaged { .. }
             | P::AuditDamaged { .. }
+            | P::ExportUnreadable { .. }
             | P::NewerSchema { .. }
             | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }

@@ -45,6 +45,7 @@ enum Promise {
     OneAccountAPerson,
     GenerationsAgree,
     WordsAndViews,
+    MovedIsElsewhere,
 }
 
 /// SplitMix64: small, seeded, the same everywhere.
@@ -163,7 +164,7 @@ impl Life {
     fn something(&mut self) {
         let account = self.account();
         let to = |event| HouseEvent::Account { account: AccountId(account.clone()), event };
-        match self.dice.below(30) {
+        match self.dice.below(33) {
             0..9 => self.something_arrives(),
             9..12 => self.time_passes(),
             12 => self.happen(to(Event::RefreshSoon)),
@@ -173,6 +174,9 @@ impl Life {
             }
             14 => self.happen(to(Event::SignOut { undoable: true, forget: false, revoke: true })),
             15 => self.happen(to(Event::Undo)),
+            30 => self.happen(to(Event::Move)),
+            31 => self.happen(to(Event::StayHere)),
+            32 => self.happen(to(Event::MovedAway)),
             16..20 => self.somebody_asks(account),
             20 => {
                 if let Some(ask) = self.home.house.asks.first().map(|ask| ask.id) {
@@ -446,6 +450,17 @@ impl Life {
 
     fn acts(&mut self, account: &AccountId, generation: Generation, operation: Operation, effect: &Effect) {
         let name = account.0.clone();
+        if let Ok(known) = self.home.house.find(&name) {
+            let moved = match &known.session {
+                Session::Moving { .. } | Session::MovedAway => true,
+                Session::Clearing(clearing) => clearing.moved,
+                _ => false,
+            };
+            let used = matches!(effect, Effect::Prepare { .. } | Effect::Send | Effect::Save { .. } | Effect::Revoke);
+            let told = matches!(effect, Effect::MarkClearing { revoke: true, .. });
+            let fine = !moved || known.generation != generation || !(used || told);
+            self.expect(Promise::MovedIsElsewhere, fine, || format!("{name}: {effect:?}"));
+        }
         match effect {
             Effect::Prepare { .. } => {
                 let others: Vec<_> =
@@ -547,11 +562,18 @@ impl Life {
                 Session::Undoable { .. } => {
                     self.leaving.insert(name);
                 }
-                Session::SignedOut => {
-                    let was_out = matches!(self.before.get(&name), Some(Session::SignedOut) | None);
+                Session::SignedOut | Session::MovedAway => {
+                    let was = self.before.get(&name);
+                    let was_out = matches!(was, Some(Session::SignedOut | Session::MovedAway) | None);
                     let gone = was_out || self.keyless.contains(&name);
                     self.expect(Promise::KeyDeletedBeforeSignedOut, gone, || format!("{name} is signed out"));
                     self.leaving.remove(&name);
+                }
+                // Whoever moves an account away has it to the end, whatever else is asked meanwhile.
+                Session::Moving { .. } => {
+                    let before = self.before.get(&name).cloned();
+                    let fine = matches!(before, Some(Session::SignedIn { .. } | Session::Moving { .. }));
+                    self.expect(Promise::MovedIsElsewhere, fine, || format!("{name} moves, and was {before:?}"));
                 }
                 Session::SignedIn { .. } | Session::NeedsSignIn { .. } => {
                     let was = self.before.get(&name);
@@ -586,6 +608,11 @@ impl Life {
     fn come_to_rest(&mut self) {
         self.happen(HouseEvent::Quiet(false));
         self.happen(HouseEvent::Keychain(KeychainState::Open));
+        let ids: Vec<_> = self.home.house.accounts.iter().map(|account| account.id.clone()).collect();
+        for account in ids {
+            let event = if self.dice.one_in(2) { Event::StayHere } else { Event::MovedAway };
+            self.happen(HouseEvent::Account { account, event });
+        }
         for _ in 0..400 {
             while let Some(pending) = self.home.pending.pop() {
                 let arrival = self.ends_well(&pending);
@@ -809,6 +836,11 @@ fn no_person_has_two_accounts_at_one_issuer() {
 #[test]
 fn house_and_disk_agree_once_all_is_at_rest() {
     holds(Promise::GenerationsAgree);
+}
+
+#[test]
+fn what_is_moved_is_neither_used_nor_revoked_here() {
+    holds(Promise::MovedIsElsewhere);
 }
 
 #[test]

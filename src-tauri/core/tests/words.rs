@@ -26,6 +26,13 @@ fn every_problem() -> Vec<P> {
         P::NoSuchProvider { provider: s("PROVIDER") },
         P::LabelTaken { label: s("LABEL") },
         P::ProviderInUse { provider: "PROVIDER".into(), accounts: s("ACCOUNTS") },
+        P::MovedAway { account: s("ACCOUNT") },
+        P::FileExists { path: s("PATH") },
+        P::AccountHere { account: s("ACCOUNT") },
+        P::ProviderDiffers { provider: s("PROVIDER") },
+        P::ImportedBefore { path: s("PATH") },
+        P::ExportSealed { path: s("PATH") },
+        P::ExportUnreadable { path: s("PATH"), detail: s("DETAIL") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
         P::TokenRejected { account: s("ACCOUNT") },
@@ -117,8 +124,13 @@ fn exit(problem: &P) -> u8 {
         | P::NoSuchAccount { .. }
         | P::NoSuchProvider { .. }
         | P::LabelTaken { .. }
+        | P::FileExists { .. }
+        | P::AccountHere { .. }
+        | P::ProviderDiffers { .. }
+        | P::ImportedBefore { .. }
+        | P::ExportSealed { .. }
         | P::NotBound { .. } => 2,
-        P::SignInNeeded { .. } | P::SignedOut { .. } => 3,
+        P::SignInNeeded { .. } | P::SignedOut { .. } | P::MovedAway { .. } => 3,
         P::Unreachable { .. }
         | P::ProviderTrouble { .. }
         | P::RateLimited { .. }
@@ -157,6 +169,7 @@ fn exit(problem: &P) -> u8 {
         P::DiskFull { .. }
         | P::DatabaseDamaged { .. }
         | P::AuditDamaged { .. }
+        | P::ExportUnreadable { .. }
         | P::NewerSchema { .. }
         | P::UnsafePath { .. } => 9,
     }

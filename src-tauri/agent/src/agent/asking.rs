@@ -1,11 +1,11 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
+use super::gone;
 use super::signing_in::More;
 use super::tokens::Asked;
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
-    Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
-    show,
+    Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Want, Why, grants, program, show,
 };
 use crate::http::Http;
 use crate::{client_auth, client_secret, doctor, dpop, report};
@@ -138,6 +138,7 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::Export { .. } | Request::Import { .. } => self.move_accounts(request, reply).await,
             Request::Audit { .. } | Request::AuditVerify { .. } | Request::AuditHead => self.audited(request, reply),
             Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {
@@ -383,7 +384,7 @@ impl Agent {
 
     async fn sign_out(&mut self, peer: Peer, account: &str, undoable: bool, forget: bool, revoke: bool, reply: Reply) {
         let (id, label, gone) = match self.house.find(account) {
-            Ok(known) => (known.id.clone(), known.identity.label.clone(), known.session == Session::SignedOut),
+            Ok(known) => (known.id.clone(), known.identity.label.clone(), gone(known)),
             Err(problem) => {
                 let _ = reply.send(Err(problem));
                 return;
