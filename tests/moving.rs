@@ -103,7 +103,8 @@ fn what_is_there_is_not_overwritten_and_what_does_not_open_changes_nothing() {
         std::fs::write(&damaged, content).expect("a file");
         assert!(import(&there, &shown).fails(9).contains("nothing was changed"));
     }
-    assert_eq!(there.larder(&["accounts"]).ok().lines().count(), 1, "a head alone");
+    let accounts: serde_json::Value = serde_json::from_str(&there.larder(&["accounts", "--json"]).ok()).expect("JSON");
+    assert_eq!(accounts, serde_json::json!([]));
     assert_eq!(there.keychain_items(), 0);
     assert!(!there.profile().join("providers.toml").exists());
     // Another account has the label; another provider its name.
@@ -111,6 +112,25 @@ fn what_is_there_is_not_overwritten_and_what_does_not_open_changes_nothing() {
     assert!(import(&there, &path).fails(2).contains("another one here"));
     there.larder(&["providers", "remove", "work"]).ok();
     import(&there, &path).ok();
+}
+
+#[test]
+fn a_file_that_is_sealed_for_a_recipient_opens_with_its_identity() {
+    let (here, _provider) = machine();
+    let there = Session::new();
+    let identity = there.home().join("identity").display().to_string();
+    there.ran("age-keygen", &["-o", &identity]);
+    let recipient = there.ran("age-keygen", &["-y", &identity]).trim().to_owned();
+    let path = file(&here).display().to_string();
+    here.larder(&["export", &path, "--all", "--recipient", "age1nobody"]).fails(2);
+    here.larder(&["export", &path, "--all", "--recipient", &recipient]).ok();
+    import(&there, &path).fails(2);
+    let other = there.home().join("other").display().to_string();
+    there.ran("age-keygen", &["-o", &other]);
+    there.larder(&["import", &path, "--identity", &other]).fails(2);
+    there.larder(&["import", &path, "--identity", "/nowhere"]).fails(2);
+    assert_eq!(there.larder(&["import", &path, "--identity", &identity]).ok(), "work");
+    there.larder(&["refresh", "work"]).ok();
 }
 
 #[test]
