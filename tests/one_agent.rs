@@ -79,7 +79,7 @@ fn a_folder_that_is_a_detour_is_refused() {
 
 #[test]
 fn folders_and_files_are_private_whatever_the_umask() {
-    let session = Session::new();
+    let session = Session::new().that_asks();
     std::fs::set_permissions(session.profile(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let line = format!("umask 000; {} status", program("larder").display());
     session.ran("sh", &["-c", &line]);

@@ -221,6 +221,9 @@ async fn answer_all(
         let program = match &request {
             Request::Token { .. }
             | Request::SetPolicy { .. }
+            | Request::RemoveRule { .. }
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
             | Request::AddProvider { .. }
             | Request::RemoveProvider { .. } => {
                 tokio::task::spawn_blocking(move || pid.and_then(program::behind)).await.ok().flatten()
@@ -230,7 +233,7 @@ async fn answer_all(
         // Who asks faster than it can be answered waits, and nobody else does.
         let Ok(place) = Arc::clone(&outstanding).acquire_owned().await else { return Ok(()) };
         let (reply, answered) = oneshot::channel();
-        let message = Message::Request { peer: Peer { connection, program }, request, reply };
+        let message = Message::Request { peer: Peer { connection, process: pid, program }, request, reply };
         if serving.outbox.send(message).await.is_err() {
             return say(&lines, Line::Problem { id, problem: Problem::Stopping }).await;
         }
@@ -311,7 +314,7 @@ async fn push(mut pushes: broadcast::Receiver<Push>, serving: Serving, lines: mp
 
 async fn view(outbox: &mpsc::Sender<Message>) -> Option<Box<HouseView>> {
     let (reply, answered) = oneshot::channel();
-    let peer = Peer { connection: 0, program: None };
+    let peer = Peer { connection: 0, process: None, program: None };
     outbox.send(Message::Request { peer, request: Request::View, reply }).await.ok()?;
     match answered.await.ok()? {
         Ok(Answer::View(view)) => Some(view),

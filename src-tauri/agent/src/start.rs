@@ -9,9 +9,10 @@ use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
 use crate::socket::{self, MOST_CONNECTIONS, Serving};
-use crate::{audit, client_secret, folders, grants, keychain, moving};
+use crate::{audit, client_secret, folders, grants, keychain, lock, moving};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
+use larder_core::view::LockState;
 use listenfd::ListenFd;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -32,7 +33,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let socket_path = profile.socket()?;
     folders::prepare(&profile)?;
     // However the process ends, the system lets go of it then.
-    let lock = take(&profile)?;
+    let taken = take(&profile)?;
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = Database::open(&profile.database())?;
@@ -52,7 +53,12 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let (outbox, inbox) = mpsc::channel(INBOX);
     let (pushes, _) = broadcast::channel(PUSHES);
     let configuration = Configuration::new(&profile, secrets);
-    let agent = Agent::new(hands, audit, configuration, accounts, (outbox.clone(), inbox), pushes.clone());
+    let locked = (profile.locked(), lock::read(&profile.locked()));
+    if locked.1 == LockState::Sealed {
+        hands.seal(Vec::new());
+    }
+    let inbox = (outbox.clone(), inbox);
+    let agent = Agent::new(hands, audit, configuration, accounts, locked, inbox, pushes.clone());
     let own = handed_over.is_none();
     let listener = match handed_over {
         Some(listener) => listener,
@@ -76,7 +82,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     if own {
         let _ = std::fs::remove_file(&socket_path);
     }
-    drop(lock);
+    drop(taken);
     let _ = close.send(true);
     serving.ended().await;
     Ok(())

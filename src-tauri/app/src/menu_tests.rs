@@ -41,6 +41,8 @@ pub fn house(accounts: Vec<AccountView>) -> HouseView {
         problems: Vec::new(),
         tray: TrayState::Fresh,
         next_refresh: None,
+        prompts: Vec::new(),
+        locked: larder_core::view::LockState::Unlocked,
     }
 }
 

@@ -83,6 +83,12 @@ pub enum Command {
         /// With `--format xoauth2`: whose mailbox [default: the account's e-mail address]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: Option<String>,
+        /// With some of the granted scopes alone (repeatable)
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// For another resource than at the sign-in, where the provider issues tokens for one (RFC 8707)
+        #[arg(long, value_name = "URI")]
+        resource: Option<String>,
         /// The last token you got was answered 401: get a newer one, unless it was replaced meanwhile
         #[arg(long)]
         rejected: bool,
@@ -174,7 +180,17 @@ pub enum Command {
     /// Look at everything that sign-ins and refreshes need, and say what to do
     #[command(after_help = "Exits with the gravest of what it found: 9, 6, 8, 3, 4, 1, else 0.")]
     Doctor,
-    /// Open the keychain; it may ask you for its password, or this command for your passphrase
+    /// Hand out no token until `larder unlock`; accounts stay fresh
+    #[command(
+        after_help = "It outlasts the agent and a restart of this computer. With --seal nothing is refreshed either, so a\n\
+                            session that its provider ends when it is not used may lapse; the accounts are named."
+    )]
+    Lock {
+        /// Drop the keys from memory too, and refresh nothing
+        #[arg(long)]
+        seal: bool,
+    },
+    /// End the lock and open the keychain; it may ask you for its password, or this command for your passphrase
     #[command(
         after_help = "Where a passphrase opens the keys, it is asked for without echo, or read from stdin where\n\
                             that is no terminal. The first one that you give is the one."
@@ -400,6 +416,15 @@ pub enum Policy {
         #[arg(long, value_name = "PATH", value_parser = program)]
         program: Option<String>,
         /// The account's label or id, or `*` [default: every account]
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// Remove a rule, and what its program was allowed for this session
+    Remove {
+        /// The program's path as `larder policy list` shows it, or `*` [default: `*`]
+        #[arg(long, value_name = "PATH", value_parser = program, required_unless_present = "account")]
+        program: Option<String>,
+        /// The account's label or id, or `*` [default: `*`]
         #[arg(long)]
         account: Option<String>,
     },

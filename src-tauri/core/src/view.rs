@@ -1,7 +1,7 @@
 //! What window, tray and command see: public facts, never a token, verifier, code or key.
 
 use crate::account::GrantType;
-use crate::names::{AccountId, AttemptId, ProviderName, Scope};
+use crate::names::{AccountId, AttemptId, PromptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,85 @@ pub struct HouseView {
     pub tray: TrayState,
     /// The refresh that comes next, if any is planned.
     pub next_refresh: Option<NextRefresh>,
+    /// Programs that wait for their person's answer, the one that asked first first. Only that one is shown.
+    pub prompts: Vec<PromptView>,
+    /// Whether tokens are handed out at all.
+    pub locked: LockState,
+}
+
+/// A program asks for an account's token, and its person decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct PromptView {
+    /// Its random id.
+    pub id: PromptId,
+    /// Whose token.
+    pub account: AccountId,
+    /// That account's label.
+    pub label: String,
+    /// What asks.
+    pub program: AskingProgram,
+    /// When it is refused by itself.
+    pub until: WallTime,
+    /// How many asks get this answer.
+    pub waiting: u32,
+}
+
+/// What the system says of a program that asks. It is the program's own word and proves nothing: shown as unverified,
+/// bounded in length, and without characters that would steer a screen. Arguments can hold secrets: they are never
+/// written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AskingProgram {
+    /// Its executable; empty where the system does not tell. Then only this one ask can be answered.
+    pub path: String,
+    /// Without the program's own name.
+    pub arguments: Vec<String>,
+    /// Its process; 0 where it is not known.
+    pub pid: i32,
+    /// The executable that started it.
+    pub started_by: Option<String>,
+    /// An interpreter, a shell, git, a container or a sandbox: what it is given, anything gets that it runs. "Always" is
+    /// offered only in words that say so.
+    pub anything_run_by: bool,
+}
+
+/// Whether tokens are handed out at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum LockState {
+    /// As the policy says.
+    #[default]
+    Unlocked,
+    /// None is; refreshing goes on.
+    Locked,
+    /// None is, the keys are not in memory, and nothing is refreshed.
+    Sealed,
+}
+
+/// A session that goes without refreshes while Larder is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct LapsingView {
+    /// The account's label.
+    pub account: String,
+    /// When it would have been refreshed next; unknown where nothing was planned.
+    pub refresh_at: Option<WallTime>,
+    /// When its access token ends; unknown where the provider did not say.
+    pub expires_at: Option<WallTime>,
+}
+
+/// What a program was allowed until the agent ends, Larder is locked, or the account is signed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct GrantView {
+    /// The program's path.
+    pub program: String,
+    /// With these arguments alone, where the program runs others.
+    pub arguments: Option<Vec<String>>,
+    /// The account's label.
+    pub account: String,
 }
 
 /// One account.
@@ -516,6 +595,18 @@ pub enum EventKind {
     HandedOut,
     /// A program was refused a token.
     Refused,
+    /// Its person let a program have a token, this once.
+    AllowedOnce,
+    /// Its person let a program have tokens until the agent ends or Larder is locked.
+    AllowedForSession,
+    /// Its person let a program have tokens; the policy says so now.
+    AllowedAlways,
+    /// No token is handed out from now on.
+    Locked,
+    /// Nor is any refreshed, and the keys are out of memory.
+    Sealed,
+    /// Tokens are handed out again.
+    Unlocked,
     /// An account was signed out; nothing is kept that opens.
     SignedOut,
     /// The provider confirmed that the session is revoked.

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use larder_core::account::{Account, Clearing, Event, Refresh, Session};
 use larder_core::effect::{Arrival, Effect, HouseEffect};
-use larder_core::house::{HouseEvent, Want};
+use larder_core::house::{HouseEvent, Want, Wanted};
 use larder_core::names::Operation;
 use larder_core::problem::Problem;
 use larder_core::view::EventKind;
@@ -15,7 +15,7 @@ fn to(event: Event) -> HouseEvent {
 }
 
 fn session(home: &Home) -> Session {
-    home.house.find("work").map(|account| account.session.clone()).unwrap()
+    home.house.accounts.first().map_or(Session::SignedOut, |account| account.session.clone())
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn an_account_that_moves_starts_nothing_and_hands_nothing_out() {
     home.now = later(home.now, HOUR * 2);
     assert!(home.tick().is_empty());
     assert_eq!(home.house.wake(home.now), None);
-    let (_, effects) = home.ask("work", Want::Token { least: None, rejected: None });
+    let (_, effects) = home.ask("work", Want::Token(Wanted::default()));
     assert!(matches!(effects.as_slice(), [HouseEffect::Refuse { problem: Problem::NotYet { .. }, .. }]), "{effects:?}");
     // Where the file could not be written, all goes on.
     let effects = home.happen(to(Event::StayHere));
@@ -50,7 +50,7 @@ fn an_account_that_moved_is_cleared_without_telling_the_provider() {
     });
     assert!(!told, "{all:?}");
     assert!(all.iter().any(|effect| matches!(effect, HouseEffect::Record { kind: EventKind::Exported, .. })));
-    let (_, effects) = home.ask("work", Want::Token { least: None, rejected: None });
+    let (_, effects) = home.ask("work", Want::Token(Wanted::default()));
     assert!(matches!(effects.as_slice(), [HouseEffect::Refuse { problem: Problem::MovedAway { .. }, .. }]));
     // It comes back as it is stored.
     home.happen(HouseEvent::Imported(Box::new(account("work"))));

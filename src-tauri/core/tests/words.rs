@@ -35,8 +35,19 @@ fn every_problem() -> Vec<P> {
         P::ExportUnreadable { path: s("PATH"), detail: s("DETAIL") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
+        P::ScopeNotGranted { account: s("ACCOUNT"), scope: s("SCOPE") },
+        P::ResourceNotGranted { account: s("ACCOUNT"), resource: s("RESOURCE") },
+        P::PartRefused { account: s("ACCOUNT"), detail: s("DETAIL") },
         P::TokenRejected { account: s("ACCOUNT") },
         P::Denied { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::ConsentRefused { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::ConsentTimeout { program: s("PROGRAM"), account: s("ACCOUNT"), seconds: 120 },
+        P::NobodyToAsk { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::TooManyPrompts { program: s("PROGRAM"), most: 16 },
+        P::NoSuchPrompt { prompt: "PROMPT".into() },
+        P::NoSuchRule { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::Locked,
+        P::Sealed,
         P::Unreachable { host: s("HOST") },
         P::ProviderTrouble { host: s("HOST"), status: 503 },
         P::RateLimited { host: s("HOST"), until: common::START.wall },
@@ -105,8 +116,10 @@ fn exit(problem: &P) -> u8 {
     match problem {
         P::ProviderInUse { .. }
         | P::NoSuchAttempt { .. }
+        | P::NoSuchPrompt { .. }
         | P::RegistrationLeft { .. }
         | P::TokenRejected { .. }
+        | P::PartRefused { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback
@@ -124,20 +137,32 @@ fn exit(problem: &P) -> u8 {
         | P::NoSuchAccount { .. }
         | P::NoSuchProvider { .. }
         | P::LabelTaken { .. }
+        | P::NoSuchRule { .. }
         | P::FileExists { .. }
         | P::AccountHere { .. }
         | P::ProviderDiffers { .. }
         | P::ImportedBefore { .. }
         | P::ExportSealed { .. }
         | P::NotBound { .. } => 2,
-        P::SignInNeeded { .. } | P::SignedOut { .. } | P::MovedAway { .. } => 3,
+        P::SignInNeeded { .. }
+        | P::SignedOut { .. }
+        | P::MovedAway { .. }
+        | P::ScopeNotGranted { .. }
+        | P::ResourceNotGranted { .. } => 3,
         P::Unreachable { .. }
         | P::ProviderTrouble { .. }
         | P::RateLimited { .. }
         | P::NotYet { .. }
         | P::ProofRefused { .. } => 4,
-        P::Denied { .. } | P::ConsentDenied { .. } => 5,
+        P::Denied { .. }
+        | P::ConsentRefused { .. }
+        | P::ConsentTimeout { .. }
+        | P::NobodyToAsk { .. }
+        | P::TooManyPrompts { .. }
+        | P::Locked
+        | P::ConsentDenied { .. } => 5,
         P::KeychainLocked
+        | P::Sealed
         | P::KeychainAbsent
         | P::KeychainTimeout { .. }
         | P::KeychainTrouble { .. }
@@ -228,7 +253,7 @@ fn a_sentence_tells_every_parameter_that_a_person_can_use() {
         let sentence = sentence(&problem);
         for (name, value) in parameters(&problem) {
             // The code is for scripts, a reason has words of its own, an id says nothing, and a time the window words.
-            if matches!(name.as_str(), "code" | "why" | "attempt" | "until") {
+            if matches!(name.as_str(), "code" | "why" | "attempt" | "prompt" | "until") {
                 continue;
             }
             // What the provider said stands beneath the sentence: the window tells it by this, that no sentence has it.
@@ -246,11 +271,12 @@ fn a_sentence_tells_every_parameter_that_a_person_can_use() {
 
 #[test]
 fn a_sentence_says_what_to_do_or_that_there_is_nothing_to_do() {
-    const WORDS: [&str; 32] = [
+    const WORDS: [&str; 33] = [
         "sign in",
         "sign them out",
         "start ",
         "ask again",
+        "answer ",
         "asks again",
         "unlock",
         "tries again",

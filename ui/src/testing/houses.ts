@@ -163,6 +163,8 @@ export function house(change: Partial<HouseView> = {}): HouseView {
     problems: [],
     tray: "fresh",
     next_refresh: null,
+    prompts: [],
+    locked: "unlocked",
     ...change,
   };
 }

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Between two looks at whether it still is.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Providers that a file brings, and nobody has here.
+type Providers = Vec<(ProviderName, Provider)>;
+
 /// An export that is asked for.
 pub struct Exporting {
     path: PathBuf,
@@ -43,7 +46,7 @@ pub struct Opened {
 /// A file whose accounts are stored.
 pub struct Imported {
     result: Result<Vec<Account>, Problem>,
-    providers: Vec<(ProviderName, Provider)>,
+    providers: Providers,
     /// Issuer and client of every secret that is kept now.
     secrets: BTreeSet<(String, String)>,
     reply: Reply,
@@ -118,6 +121,11 @@ impl Agent {
     }
 
     pub(super) async fn export(&mut self, exporting: Exporting) {
+        // Locked, no token leaves, in a file neither.
+        if let Some(problem) = self.house.lock.refusal().filter(|_| !exporting.config_only) {
+            let _ = exporting.reply.send(Err(problem));
+            return;
+        }
         let ids = match self.to_export(&exporting) {
             Ok(Some(ids)) => ids,
             Ok(None) if Instant::now() < exporting.until && !self.house.quiet => {
@@ -210,7 +218,7 @@ impl Agent {
     }
 
     /// Where the accounts of a file go here, and which of its providers are to be written down.
-    fn arriving(&self, bundle: &mut Bundle) -> Result<(Vec<Arriving>, Vec<(ProviderName, Provider)>), Problem> {
+    fn arriving(&self, bundle: &mut Bundle) -> Result<(Vec<Arriving>, Providers), Problem> {
         let known = self.configuration.known()?;
         let mut providers = Vec::new();
         for (name, definition) in &bundle.providers {

@@ -39,6 +39,7 @@ pub const COLUMNS: &[&str] = &[
     "signed_in_at",
     "refreshed_at",
     "resource",
+    "other_resources",
     "grant_type",
     "refresh_ends_access_token",
     "refresh_token_lifetime",
