@@ -308,10 +308,7 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         }
         HouseEvent::Imported(account) => {
             let id = account.id.clone();
-            match house.accounts.iter_mut().find(|known| known.id == id) {
-                Some(known) => *known = *account,
-                None => house.accounts.push(*account),
-            }
+            house.put(*account, now);
             effects.push(record(EventKind::Imported, Some(id), None));
         }
         HouseEvent::AttemptStarted(attempt) => {

@@ -14,11 +14,11 @@ const MANY: usize = 10_000;
 fn apart(number: usize) -> Account {
     let mut account = account(&number.to_string());
     account.identity.issuer = format!("https://{number}.example");
-    let lifetime = HOUR + seconds(number as u64);
+    let lifetime = HOUR + seconds(u64::try_from(number).unwrap_or_default());
     let access = Access {
         expires: Some(START.plus(lifetime)),
-        lifetime: Some(lifetime.as_millis() as i64),
-        ..account.access.unwrap()
+        lifetime: i64::try_from(lifetime.as_millis()).ok(),
+        ..account.access.unwrap_or_default()
     };
     account.access = Some(access);
     account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
