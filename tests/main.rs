@@ -20,6 +20,7 @@ mod hand_out;
 mod keychain;
 mod loopback;
 mod machine;
+mod mail;
 mod one_agent;
 mod proofs;
 mod quirks;
