@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::Stdio;
 
 /// An agent that ends at this point as `kill -9` would.
-fn agent_that_ends_at(session: &Session, point: &str) -> Child {
+pub fn agent_that_ends_at(session: &Session, point: &str) -> Child {
     let mut command = session.command(program("larder-agent"));
     command.env("LARDER_FAIL_AT", point).stdout(Stdio::null()).stderr(Stdio::null());
     let agent = Child(command.spawn().expect("larder-agent"));
@@ -13,7 +13,8 @@ fn agent_that_ends_at(session: &Session, point: &str) -> Child {
     agent
 }
 
-fn ended(session: &Session, mut agent: Child) {
+/// Waits until it has.
+pub fn ended(session: &Session, mut agent: Child) {
     session.wait_for("the agent's end", || agent.0.try_wait().expect("wait").is_some());
 }
 

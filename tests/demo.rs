@@ -22,6 +22,9 @@ const LIFETIME: u32 = 12;
 /// How long the server holds a refresh, so that the tray can be seen refreshing.
 const HELD: Duration = Duration::from_millis(900);
 
+/// A question takes no answer so soon after it has appeared.
+const UNGUARDED: Duration = Duration::from_millis(1200);
+
 fn main() {
     // Asked for its tests by `cargo test -- --list`: it is one, and has no name to choose it by.
     if std::env::args().any(|argument| argument == "--list") {
@@ -136,8 +139,22 @@ fn refreshed(provider: &Provider, count: usize) -> (f64, f64) {
 }
 
 fn hand_out(story: &mut Story, desktop: &Desktop, provider: &Provider) {
-    story.step("A program asks: larder token demo");
-    let token = desktop.session.larder(&["token", "demo"]).ok();
+    story.step("A program asks: larder token demo. Nobody has allowed it yet, and the window opens with the question");
+    desktop.session.larder(&["policy", "set", "ask"]).ok();
+    let mut asking = desktop.session.command(support::program("larder"));
+    let asking = asking.args(["token", "demo"]).stdout(std::process::Stdio::piped()).spawn().expect("started");
+    desktop.wait_for_window();
+    desktop.reads("Nothing is handed out while you decide");
+    std::thread::sleep(UNGUARDED);
+    let tray = desktop.wait_for_tray("the question", |tray| tray.shows("attention"));
+    story.tray(desktop, "tray-asks", &tray);
+    story.picture(desktop, "prompt");
+    desktop.press("Always");
+    let answered = asking.wait_with_output().expect("ended");
+    assert!(answered.status.success(), "it was refused");
+    let token = String::from_utf8(answered.stdout).expect("text").trim().to_owned();
+    desktop.no_longer_reads("Nothing is handed out while you decide");
+    desktop.close_window();
     story.saw(&format!("an access token of {} letters after {}", token.len(), story.seconds()));
     let (status, claims) = provider.userinfo(&token);
     assert_eq!((status, &claims["email"]), (200, &json!("ada@example.com")));
@@ -170,9 +187,26 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     desktop.press("demo");
     desktop.reads("What was granted");
     story.picture(desktop, "account");
+    desktop.press("Demo");
+    desktop.press("Check");
+    desktop.reads("answers, and is the issuer that it says it is.");
+    story.picture(desktop, "report");
+    desktop.keys(&["ctrl+1"]);
+    desktop.press("demo");
+    desktop.press("Add access…");
+    desktop.reads("Nothing changes before you have agreed");
+    story.picture(desktop, "access");
     desktop.keys(&["ctrl+2"]);
     desktop.reads("Token handed out");
     story.picture(desktop, "activity");
+    desktop.keys(&["ctrl+3"]);
+    desktop.reads("Rules, the first that matches wins");
+    story.picture(desktop, "programs");
+    desktop.press("Lock hand-outs");
+    desktop.reads("Hand-outs locked");
+    story.picture(desktop, "programs-locked");
+    desktop.press("Unlock");
+    desktop.no_longer_reads("Hand-outs locked");
     desktop.keys(&["ctrl+1"]);
     desktop.reads("grace@example.com");
     desktop.resize(420, 580);
@@ -257,6 +291,9 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     desktop.press("demo");
     desktop.reads("What was granted");
     story.picture(desktop, "account-dark");
+    desktop.keys(&["ctrl+3"]);
+    desktop.reads("Rules, the first that matches wins");
+    story.picture(desktop, "programs-dark");
     desktop.click_tray(&["Quit"]);
     assert_eq!(desktop.app_ended(), 0);
     desktop.start(&["--demo"]);
@@ -288,6 +325,8 @@ fn need_a_person(story: &mut Story, desktop: &mut Desktop, provider: &Provider) 
 
 fn sign_out(story: &mut Story, desktop: &Desktop, provider: &Provider) {
     assert_eq!(desktop.session.keychain_items(), 2);
+    // Only the first account was agreed to.
+    desktop.session.larder(&["policy", "set", "allow"]).ok();
     story.step("Sign demo-2 out in the window, undo it, and sign it out again");
     desktop.keys(&["ctrl+1"]);
     desktop.reads("ada@example.com");

@@ -1,6 +1,7 @@
 //! The window, the tray, the menu and the link that comes back from the browser, on a real desktop without a monitor.
 
 mod account;
+mod consent;
 mod one_app;
 mod refreshing;
 mod sign_in;

@@ -62,7 +62,7 @@ fn a_database_of_a_newer_larder_is_refused_with_a_sentence_and_left_alone() {
     drop(connection);
     let before = std::fs::read(&path).unwrap();
     let said = session.larder(&["status"]).fails(9);
-    assert!(said.contains("newer Larder (schema 99, this one knows 2)"), "{said}");
+    assert!(said.contains("newer Larder (schema 99, this one knows 3)"), "{said}");
     assert!(std::fs::read(&path).unwrap() == before, "the file was changed");
 }
 
@@ -79,7 +79,7 @@ fn a_folder_that_is_a_detour_is_refused() {
 
 #[test]
 fn folders_and_files_are_private_whatever_the_umask() {
-    let session = Session::new();
+    let session = Session::new().that_asks();
     std::fs::set_permissions(session.profile(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let line = format!("umask 000; {} status", program("larder").display());
     session.ran("sh", &["-c", &line]);

@@ -16,7 +16,7 @@ fn sealed(database: &Path) -> Vec<Vec<u8>> {
 pub fn leaves_nothing_that_opens(session: &Session, sign_out: impl FnOnce()) {
     let copy = session.home().join("copy");
     std::fs::create_dir(&copy).unwrap();
-    for name in ["larder.db", "larder.db-wal", "larder.db-shm"] {
+    for name in ["larder.db", "larder.db-wal", "larder.db-shm", "policy.toml"] {
         std::fs::copy(session.profile().join(name), copy.join(name)).unwrap();
     }
     let sealed = sealed(&copy.join("larder.db"));
@@ -64,7 +64,9 @@ fn the_same_copy_opens_as_long_as_nobody_has_signed_out() {
     session.stop_agent();
     let profile = session.home().join("p");
     std::fs::create_dir(&profile).unwrap();
-    std::fs::copy(session.profile().join("larder.db"), profile.join("larder.db")).unwrap();
+    for name in ["larder.db", "policy.toml"] {
+        std::fs::copy(session.profile().join(name), profile.join(name)).unwrap();
+    }
     let mut larder = session.command(program("larder"));
     let output = larder.args(["token", "work"]).env("LARDER_HOME", &profile).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -25,6 +25,11 @@ const COMMANDS: &[&str] = &[
     "undo_sign_out",
     "forget",
     "unlock",
+    "answer_prompt",
+    "policy",
+    "set_policy",
+    "remove_rule",
+    "lock",
     "events",
     "ready",
 ];

@@ -9,7 +9,16 @@ fn the_tray_refreshes_signs_in_opens_and_quits_and_the_agent_goes_on() {
     assert!(labels[0].starts_with("work — fresh until "), "{labels:?}");
     assert_eq!(
         labels[1..],
-        ["Refresh now", "Sign in…", "Sign out", "Open Larder", "Start at login", "Quit", "Quit Larder completely"]
+        [
+            "Refresh now",
+            "Sign in…",
+            "Sign out",
+            "Lock hand-outs",
+            "Open Larder",
+            "Start at login",
+            "Quit",
+            "Quit Larder completely"
+        ]
     );
     assert_eq!(provider.seen("/token").len(), 1);
     desktop.click_tray(&["Refresh now"]);

@@ -60,6 +60,9 @@ impl Session {
             std::fs::create_dir(at(folder)).expect("a folder");
         }
         private(&at("run"));
+        private(&at("l"));
+        // What most tests are not about: consent. Those that are take it away before the agent begins.
+        std::fs::write(at("l/policy.toml"), "default = \"allow\"\n").expect("policy.toml");
         std::fs::write(at("bus.conf"), BUS.replace("@BUS@", &at("bus").display().to_string())).expect("bus.conf");
         let mut variables = BTreeMap::new();
         let mut set = |name: &str, value: &OsStr| variables.insert(OsString::from(name), value.to_owned());
@@ -89,6 +92,12 @@ impl Session {
             session.lock_keyring();
         }
         session
+    }
+
+    /// With the policy that a new profile gets. Only before the agent has begun.
+    pub fn that_asks(self) -> Self {
+        std::fs::remove_file(self.profile().join("policy.toml")).expect("the policy of the other tests");
+        self
     }
 
     /// A command in this session, and in nothing else.

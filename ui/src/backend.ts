@@ -4,17 +4,22 @@ import { invoke } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import type { AccountId } from "./generated/AccountId";
 import type { AttemptId } from "./generated/AttemptId";
+import type { Choice } from "./generated/Choice";
 import type { ClientKind } from "./generated/ClientKind";
+import type { Decision } from "./generated/Decision";
 import type { EventView } from "./generated/EventView";
+import type { GrantView } from "./generated/GrantView";
 import type { HouseView } from "./generated/HouseView";
+import type { PromptId } from "./generated/PromptId";
 import type { ProviderName } from "./generated/ProviderName";
 import type { RedirectKind } from "./generated/RedirectKind";
 import type { ReportLine } from "./generated/ReportLine";
+import type { Rule } from "./generated/Rule";
 
 export type Unlisten = () => void;
 
 /** Where the native menu and the tray can lead. */
-export type PageName = "accounts" | "sign-in" | "activity";
+export type PageName = "accounts" | "sign-in" | "activity" | "programs";
 
 /** An OpenID provider that no catalogue knows. */
 export interface NewProvider {
@@ -44,6 +49,15 @@ export interface More {
   scopes: string[];
   /** Its person is to authenticate anew, whatever session the browser has. */
   anew: boolean;
+}
+
+/** Which programs may have a token without being asked about, and which may not. */
+export interface Policy {
+  default: Decision;
+  /** The first that matches wins. */
+  rules: Rule[];
+  /** What was allowed until Larder is locked or the agent ends. */
+  session: GrantView[];
 }
 
 /** A square of modules, and the dark ones as an SVG's path. */
@@ -104,6 +118,16 @@ export interface Backend {
   undoSignOut(account: AccountId): Promise<void>;
   forget(account: AccountId): Promise<void>;
   unlock(): Promise<void>;
+
+  /** What its person says to the program that asks. */
+  answerPrompt(prompt: PromptId, choice: Choice): Promise<void>;
+  policy(): Promise<Policy>;
+  /** The default, where program and account are both absent; else one rule. */
+  setPolicy(program: string | null, account: string | null, decision: Decision): Promise<void>;
+  /** One rule, and what its program was allowed for this session. */
+  removeRule(program: string, account: string): Promise<void>;
+  /** From now on nothing is handed out, until `unlock`. */
+  lock(): Promise<void>;
 }
 
 export const tauri: Backend = {
@@ -139,4 +163,10 @@ export const tauri: Backend = {
   undoSignOut: (account) => invoke("undo_sign_out", { account }),
   forget: (account) => invoke("forget", { account }),
   unlock: () => invoke("unlock"),
+
+  answerPrompt: (prompt, choice) => invoke("answer_prompt", { prompt, choice }),
+  policy: () => invoke("policy"),
+  setPolicy: (program, account, decision) => invoke("set_policy", { program, account, decision }),
+  removeRule: (program, account) => invoke("remove_rule", { program, account }),
+  lock: () => invoke("lock"),
 };

@@ -309,6 +309,7 @@ mod tests {
             grant_type: larder_core::account::GrantType::AuthorizationCode,
             terms: larder_core::account::Terms::default(),
             resource: resource.map(str::to_owned),
+            other_resources: Vec::new(),
         };
         let who = nameless(&endpoints(None, Some("https://mcp.example/a")), &tokens(None)).unwrap();
         assert_eq!((who.subject.as_str(), who.openid), ("https://mcp.example/a", false));

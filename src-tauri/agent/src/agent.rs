@@ -13,14 +13,15 @@ use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
-use larder_core::names::{AccountId, AttemptId, Generation, Operation, ProviderName};
+use larder_core::names::{AccountId, AttemptId, Generation, Operation, Part, PromptId, ProviderName};
 use larder_core::problem::{Problem, Why};
-use larder_core::protocol::{Answer, Decision, OnWire, ProofFor, Push, Request, Revocation};
+use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
 use larder_core::show;
 use larder_core::time::Now;
-use larder_core::view::{EventKind, EventView, HouseView, KeychainState};
+use larder_core::view::{AskingProgram, EventKind, EventView, HouseView, KeychainState, LockState};
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -43,6 +44,8 @@ pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
 pub struct Peer {
     /// The connection.
     pub connection: u64,
+    /// The process that connected, where the system tells.
+    pub process: Option<i32>,
     /// The program behind it, where the system tells.
     pub program: Option<Program>,
 }
@@ -55,6 +58,31 @@ pub enum Message {
         peer: Peer,
         /// What.
         request: Request,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// It is known what program asks, and its person is to be asked.
+    Consult {
+        /// Who waits.
+        ask: u64,
+        /// For a token of which account.
+        account: AccountId,
+        /// What for.
+        want: Want,
+        /// What asks.
+        program: Box<AskingProgram>,
+    },
+    /// The person's own command answered.
+    Confirmed {
+        /// What.
+        prompt: PromptId,
+        /// How.
+        choice: Choice,
+    },
+    /// The keychain opened for somebody who ends the lock.
+    Unlocked {
+        /// Who.
+        peer: Peer,
         /// Where the answer goes.
         reply: Reply,
     },
@@ -148,6 +176,13 @@ pub enum Message {
         /// Which.
         account: AccountId,
     },
+    /// A further access token of an account is not there, or does not open.
+    Lost {
+        /// Which account.
+        account: AccountId,
+        /// Which part of its grant.
+        part: Part,
+    },
     /// It is known whether the token that was said to be rejected is the account's newest.
     Recognised {
         /// Who asks.
@@ -192,7 +227,12 @@ pub struct Agent {
     given: tokens::Given,
     hooks: hooks::Runner,
     settings: Settings,
-    window: Option<u64>,
+    window: Option<consenting::Window>,
+    /// The person's command, while it asks.
+    confirming: Option<consenting::Confirming>,
+    /// Where the lock is remembered, and why it could not be.
+    lock_file: PathBuf,
+    lock_problem: Option<Problem>,
     next_ask: u64,
     draining: Vec<Reply>,
     shown: Option<HouseView>,
@@ -210,6 +250,7 @@ impl Agent {
         audit: Audit,
         configuration: Configuration,
         accounts: Vec<larder_core::account::Account>,
+        (lock_file, lock): (PathBuf, LockState),
         (outbox, inbox): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
         pushes: broadcast::Sender<Push>,
     ) -> Self {
@@ -217,7 +258,7 @@ impl Agent {
             hands: Arc::new(hands),
             audit: Arc::new(audit),
             configuration,
-            house: House::new(accounts),
+            house: House::locked(accounts, lock),
             secrets: HashMap::new(),
             askers: HashMap::new(),
             awaiting: HashMap::new(),
@@ -228,6 +269,9 @@ impl Agent {
             hooks: hooks::Runner::default(),
             settings: Settings::default(),
             window: None,
+            confirming: None,
+            lock_file,
+            lock_problem: None,
             next_ask: 0,
             draining: Vec::new(),
             shown: None,
@@ -303,6 +347,9 @@ impl Agent {
     async fn receive(&mut self, message: Message) {
         match message {
             Message::Request { peer, request, reply } => self.requested(peer, request, reply).await,
+            Message::Consult { ask, account, want, program } => self.consulted(ask, account, want, program).await,
+            Message::Confirmed { prompt, choice } => self.answered(prompt, choice).await,
+            Message::Unlocked { peer, reply } => self.unlocked(&peer, reply).await,
             Message::Gone { connection } => self.gone(connection).await,
             Message::Begun { result, reply } => self.begun(result, reply).await,
             Message::Performed { account, generation, operation, performed } => {
@@ -359,6 +406,9 @@ impl Agent {
             Message::Doubt { account } => {
                 self.happen(HouseEvent::Account { account, event: Event::RefreshSoon }).await;
             }
+            Message::Lost { account, part } => {
+                self.happen(HouseEvent::Account { account, event: Event::Lost(part) }).await;
+            }
             Message::Recognised { peer, account, asked, rejected, reply } => {
                 self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
@@ -376,6 +426,7 @@ impl Agent {
             self.carry_out(effect, now).await;
         }
         self.answer_awaiting();
+        self.confirm();
         self.show(now);
     }
 
@@ -393,13 +444,15 @@ impl Agent {
                     loopback.close_soon();
                 }
             }
-            HouseEffect::HandOut { ask, account } => self.hand_out(ask, account),
+            HouseEffect::HandOut { ask, account, part } => self.hand_out(ask, account, part),
             HouseEffect::Answer { ask } => self.answer_ask(ask),
             HouseEffect::Refuse { ask, problem } => self.refuse(ask, problem),
-            HouseEffect::Record { kind, account, problem } => {
-                let event = self.event(kind, account, None, problem, now);
+            HouseEffect::Record { kind, account, program, problem } => {
+                let event = self.event(kind, account, program, problem, now);
                 self.record(event).await;
             }
+            HouseEffect::Locked { state } => self.remember_lock(state),
+            HouseEffect::DropKeys { keep } => self.drop_keys(keep).await,
         }
     }
 
@@ -413,7 +466,9 @@ impl Agent {
     ) -> EventView {
         let known = account.as_ref().and_then(|id| self.house.accounts.iter().find(|account| account.id == *id));
         let label = known.map(|account| account.identity.label.clone());
-        EventView { at: now.wall, kind, account, label, program, problem }
+        let granted = known.filter(|_| kind == EventKind::SignedIn);
+        let scopes = granted.map(|account| account.identity.scopes.clone()).unwrap_or_default();
+        EventView { account, label, program, scopes, problem, ..EventView::new(now.wall, kind) }
     }
 
     async fn record(&self, event: EventView) {
@@ -422,7 +477,7 @@ impl Agent {
         let known = event.account.as_ref().and_then(|id| self.house.find(id.as_str()).ok());
         let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();
         self.hooks.run(&self.configuration.settings().hooks, &event, &provider);
-        self.audit.record(event).await;
+        self.audit.record(event);
     }
 
     /// Tells whoever subscribed, if anything but the time changed.
@@ -480,5 +535,6 @@ impl Agent {
 
 mod adopting;
 mod asking;
+mod consenting;
 mod signing_in;
 mod tokens;

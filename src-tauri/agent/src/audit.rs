@@ -1,56 +1,115 @@
-//! `audit.db`: what happened, written in groups on a thread of its own. Answers do not wait for it.
+//! `audit.db`: what happened, written in groups on a task of its own. Answers do not wait for it.
+//!
+//! A row is written within 100 ms and grows for a minute while the same happens again; then it is put into the chain
+//! ([`chain`]) and does not change any more. Every hour in which something happened the chain's head goes to the system's
+//! journal and is signed, and what is older than 90 days goes.
 
-use crate::database::{Database, Failed};
+pub mod chain;
+pub mod journal;
+mod rows;
+mod waiting;
+
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::keychain::Keychain;
+use crate::seal::DataKey;
 use larder_core::names::AccountId;
 use larder_core::problem::Problem;
-use larder_core::time::WallTime;
-use larder_core::view::{EventKind, EventView};
-use rusqlite::named_params;
-use std::path::Path;
+use larder_core::protocol::AuditFilter;
+use larder_core::time::{WallTime, millis};
+use larder_core::view::{AuditHead, AuditReport, AuditRow, EventView};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use waiting::{MINUTE, Waiting};
 
 /// Rows are on the disk within this time.
 const GROUP: Duration = Duration::from_millis(100);
 
-/// So many events wait at the most; past it, recording waits for the disk.
-const QUEUE: usize = 4096;
+/// After a write that failed, the next try; what happened waits in memory.
+const RETRY: Duration = Duration::from_secs(5);
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/audit-1.sql")];
+/// The head is noted so often, if it changed.
+const NOTE: Duration = Duration::from_secs(60 * 60);
 
-/// What the writer is given.
-enum Entry {
-    /// Something happened.
-    Event(Box<EventView>),
-    /// Whoever sent this waits until all before it is on the disk.
-    Flush(oneshot::Sender<()>),
+/// At the start, the head is not noted before this: the keychain may not be open yet.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// So long a row is kept.
+pub const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// The keychain's item that signs checkpoints.
+const ITEM: &str = "audit";
+
+const MIGRATIONS: &[&str] = &[include_str!("schema/audit-1.sql"), include_str!("schema/audit-2.sql")];
+
+/// What the writer is told.
+enum Command {
+    /// Write all that waits, and say how that went.
+    Write,
+    /// The same, and put it into the chain.
+    Close,
     /// The name of this account is to go, from all before it too.
     Forget(AccountId),
+    /// Note the head, sign it, and let go of what is too old.
+    Keep,
 }
+
+type Told = (Command, oneshot::Sender<Result<(), Problem>>);
 
 /// The record of what happened.
 pub struct Audit {
     database: Database,
-    queue: mpsc::Sender<Entry>,
+    keychain: Arc<Keychain>,
+    waiting: Arc<Mutex<Waiting>>,
+    bell: Arc<Notify>,
+    writer: mpsc::Sender<Told>,
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Audit {
-    /// Opens `audit.db`.
+    /// Opens `audit.db`. The keychain signs checkpoints; the head is noted at the journal's socket, where there is one.
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub fn open(path: &Path) -> Result<Self, Problem> {
+    pub async fn open(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        keychain: Arc<Keychain>,
+        journal: &Path,
+    ) -> Result<Self, Problem> {
         let database = Database::open_with(path, MIGRATIONS)?;
-        let (queue, entries) = mpsc::channel(QUEUE);
-        tokio::spawn(write(database.clone(), entries));
-        Ok(Self { database, queue })
+        let (writer, told) = mpsc::channel(16);
+        let (waiting, bell) = (Arc::<Mutex<Waiting>>::default(), Arc::<Notify>::default());
+        let mut writing = Writer {
+            database: database.clone(),
+            keychain: Arc::clone(&keychain),
+            clock,
+            journal: journal.to_owned(),
+            waiting: Arc::clone(&waiting),
+            bell: Arc::clone(&bell),
+            close_at: None,
+            note_at: None,
+            retry_at: None,
+        };
+        // A run that was cut off leaves rows open; their minute is over. Where nothing can be written, that waits.
+        if database.transact(|transaction| chain::close_rows(transaction)).await.is_err() {
+            writing.close_at = Some(Instant::now() + RETRY);
+        }
+        writing.note_at = writing.first_note().await?;
+        tokio::spawn(writing.run(told));
+        Ok(Self { database, keychain, waiting, bell, writer })
     }
 
     /// Records an event; it is on the disk within [`GROUP`].
-    pub async fn record(&self, event: EventView) {
-        if self.queue.send(Entry::Event(Box::new(event))).await.is_err() {
-            tracing::error!("the audit's writer ended");
-        }
+    pub fn record(&self, event: EventView) {
+        lock(&self.waiting).add(event);
+        self.bell.notify_one();
     }
 
     /// The newest events, oldest first.
@@ -58,118 +117,291 @@ impl Audit {
     /// # Errors
     /// [`Problem::DatabaseDamaged`] and its kin.
     pub async fn newest(&self, limit: u32) -> Result<Vec<EventView>, Problem> {
-        self.flush().await;
+        let rows = self.list(AuditFilter { limit, ..AuditFilter::default() }, None).await?;
+        Ok(rows.into_iter().map(|row| row.event).collect())
+    }
+
+    /// Rows, oldest first. `account` is the id of the account that the filter names, where there is one.
+    ///
+    /// # Errors
+    /// [`Problem::DatabaseDamaged`] and its kin.
+    pub async fn list(&self, filter: AuditFilter, account: Option<AccountId>) -> Result<Vec<AuditRow>, Problem> {
+        // What is there can be read where nothing can be written.
+        let _ = self.tell(Command::Write).await;
+        self.database.run(move |connection| rows::list(connection, &filter, account.as_ref())).await
+    }
+
+    /// Looks whether every row is as it was written, and as it was when a head was noted.
+    ///
+    /// # Errors
+    /// [`Problem::AuditDamaged`] with the first row that does not fit; [`Problem::BadRequest`] for a noted head of a row
+    /// that is kept no more; [`Problem::DatabaseDamaged`] and its kin.
+    pub async fn verify(&self, noted: Option<AuditHead>) -> Result<AuditReport, Problem> {
+        let _ = self.tell(Command::Close).await;
+        // The key is asked for where it is needed: without checkpoints, there may be none.
+        let signed = self.database.run(|connection| Ok(connection.query_row(SIGNED, [], |row| row.get(0))?)).await?;
+        let (key, unchecked) = match signed {
+            false => (None, None),
+            true => match self.keychain.key(&AccountId::from(ITEM)).await {
+                Ok(Some(key)) => (Some(key), None),
+                // Then nothing that is signed was signed with it.
+                Ok(None) => (Some(random_key()?), None),
+                Err(problem) => (None, Some(problem)),
+            },
+        };
+        let mut walk = self.database.run(move |connection| chain::Walk::begin(connection, key.as_ref(), noted)).await?;
+        loop {
+            let more;
+            (walk, more) = self
+                .database
+                .run(move |connection| {
+                    let more = walk.on(connection)?;
+                    Ok((walk, more))
+                })
+                .await?;
+            if !more {
+                break;
+            }
+        }
         self.database
             .run(move |connection| {
-                let mut statement = connection.prepare(
-                    "SELECT * FROM (SELECT rowid, at, kind, account, label, program, problem FROM event
-                       ORDER BY rowid DESC LIMIT ?1) ORDER BY rowid",
-                )?;
-                let rows = statement.query_map([limit], |row| {
-                    let problem: Option<String> = row.get("problem")?;
-                    let kind: String = row.get("kind")?;
-                    Ok(EventView {
-                        at: WallTime(row.get("at")?),
-                        kind: serde_json::from_value(kind.into()).unwrap_or(EventKind::PolicyChanged),
-                        account: row.get::<_, Option<String>>("account")?.map(AccountId),
-                        label: row.get("label")?,
-                        program: row.get("program")?,
-                        problem: problem.and_then(|problem| serde_json::from_str(&problem).ok()),
-                    })
-                })?;
-                Ok(rows.collect::<Result<_, _>>()?)
+                walk.end()?;
+                let head = chain::shown_head(connection)?;
+                let (rows, first, checkpoints) = (walk.rows, walk.first, walk.checkpoints());
+                Ok(AuditReport { rows, first, head, checkpoints, unchecked })
             })
             .await
     }
 
-    async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        if self.queue.send(Entry::Flush(done)).await.is_ok() {
-            let _ = flushed.await;
-        }
+    /// The head, with all that happened so far.
+    ///
+    /// # Errors
+    /// [`Problem::DiskFull`] and its kin.
+    pub async fn head(&self) -> Result<AuditHead, Problem> {
+        self.tell(Command::Close).await?;
+        self.database.run(|connection| chain::shown_head(connection)).await
     }
 
     /// Removes the name of a forgotten account; what happened to its random id stays.
     pub async fn forget(&self, account: AccountId) {
-        if self.queue.send(Entry::Forget(account)).await.is_err() {
-            tracing::error!("the audit's writer ended");
-        }
-        self.flush().await;
-    }
-
-    /// Writes what is left.
-    pub async fn close(&self) {
-        self.flush().await;
-    }
-}
-
-async fn write(database: Database, mut entries: mpsc::Receiver<Entry>) {
-    // What could not be written yet, oldest first.
-    let mut backlog: Vec<EventView> = Vec::new();
-    while let Some(first) = entries.recv().await {
-        let (mut waiting, mut forgotten) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        let until = tokio::time::Instant::now() + GROUP;
-        while let Some(entry) = next {
-            match entry {
-                Entry::Event(event) => backlog.push(*event),
-                Entry::Flush(done) => waiting.push(done),
-                Entry::Forget(account) => forgotten.push(account),
-            }
-            // Somebody who waits is not kept waiting for the group to fill.
-            if !waiting.is_empty() || backlog.len() >= QUEUE {
-                break;
-            }
-            next = tokio::time::timeout_at(until, entries.recv()).await.ok().flatten();
-        }
-        let group = backlog.clone();
-        let forget = !forgotten.is_empty();
-        let written = database
-            .transact(move |transaction| {
-                insert(transaction, &group)?;
-                for account in forgotten {
-                    // A problem's parameters name the account, too.
-                    transaction.execute(
-                        "UPDATE event SET label = NULL, problem = NULL WHERE account = ?1",
-                        [account.as_str()],
-                    )?;
-                }
-                Ok(())
-            })
-            .await;
-        match written {
-            Ok(()) => backlog.clear(),
-            Err(problem) => {
-                // Tokens go on being refreshed; the events are written with the next ones, as many as fit in memory.
-                tracing::error!("the audit could not be written: {}", larder_core::words::sentence(&problem));
-                let excess = backlog.len().saturating_sub(QUEUE);
-                backlog.drain(..excess);
-            }
-        }
-        if forget && let Err(problem) = database.truncate_log().await {
+        lock(&self.waiting).forget(&account);
+        if let Err(problem) = self.tell(Command::Forget(account)).await {
             tracing::warn!("{}", larder_core::words::sentence(&problem));
         }
-        for done in waiting {
-            let _ = done.send(());
+    }
+
+    /// Notes the head, signs it, and lets go of what is too old: what is done every hour.
+    ///
+    /// # Errors
+    /// [`Problem::DiskFull`], [`Problem::KeychainLocked`] and their kin; then it is tried again in an hour.
+    pub async fn keep(&self) -> Result<(), Problem> {
+        self.tell(Command::Keep).await
+    }
+
+    /// Writes what is left, all of it in the chain.
+    pub async fn close(&self) {
+        lock(&self.waiting).end();
+        if let Err(problem) = self.tell(Command::Close).await {
+            tracing::error!("the audit could not be written: {}", larder_core::words::sentence(&problem));
         }
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), Problem> {
+        let ended = || Problem::Internal { detail: "the audit's writer ended".to_owned() };
+        let (answer, answered) = oneshot::channel();
+        self.writer.send((command, answer)).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
     }
 }
 
-fn insert(transaction: &rusqlite::Transaction<'_>, group: &[EventView]) -> Result<(), Failed> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO event (at, kind, account, label, program, problem)
-         VALUES (:at, :kind, :account, :label, :program, :problem)",
-    )?;
-    for event in group {
-        let kind = serde_json::to_value(event.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
-        statement.execute(named_params! {
-            ":at": event.at.0,
-            ":kind": kind,
-            ":account": event.account.as_ref().map(AccountId::as_str),
-            ":label": event.label,
-            ":program": event.program,
-            ":problem": event.problem.as_ref().and_then(|problem| serde_json::to_string(problem).ok()),
-        })?;
+const SIGNED: &str = "SELECT EXISTS (SELECT 1 FROM checkpoint)";
+
+fn random_key() -> Result<DataKey, Problem> {
+    DataKey::random().map_err(|_| Problem::Internal { detail: "the system has no random numbers".to_owned() })
+}
+
+/// The task that writes.
+struct Writer {
+    database: Database,
+    keychain: Arc<Keychain>,
+    clock: Arc<dyn Clock>,
+    journal: PathBuf,
+    waiting: Arc<Mutex<Waiting>>,
+    bell: Arc<Notify>,
+    /// When the open rows' minute is over.
+    close_at: Option<Instant>,
+    /// When the head is noted.
+    note_at: Option<Instant>,
+    /// When it is written again what could not be.
+    retry_at: Option<Instant>,
+}
+
+impl Writer {
+    async fn run(mut self, mut told: mpsc::Receiver<Told>) {
+        let bell = Arc::clone(&self.bell);
+        loop {
+            // With nothing to do, nothing wakes up.
+            let due = [self.close_at, self.note_at, self.retry_at].into_iter().flatten().min();
+            let wait = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let told = tokio::select! {
+                told_now = told.recv() => match told_now {
+                    Some(told) => Some(told),
+                    None => return,
+                },
+                () = bell.notified() => {
+                    // Others come with it; somebody who waits is not kept waiting for them.
+                    tokio::select! {
+                        told = told.recv() => told,
+                        () = tokio::time::sleep(GROUP) => None,
+                    }
+                }
+                () = wait => None,
+            };
+            match told {
+                Some((command, answer)) => {
+                    let result = match command {
+                        Command::Write => self.write(false).await,
+                        Command::Close => self.write(true).await,
+                        Command::Forget(account) => self.forget(account).await,
+                        Command::Keep => self.keep().await,
+                    };
+                    let _ = answer.send(result);
+                }
+                None => self.what_is_due().await,
+            }
+        }
     }
-    Ok(())
+
+    async fn what_is_due(&mut self) {
+        let now = Instant::now();
+        let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let result = if over(self.note_at) {
+            self.keep().await
+        } else {
+            let close = over(self.close_at);
+            self.write(close).await
+        };
+        if let Err(problem) = result {
+            // Tokens go on being refreshed; what happened waits, as much of it as fits.
+            tracing::error!("the audit could not be kept: {}", larder_core::words::sentence(&problem));
+        }
+    }
+
+    /// Writes what waits; with `close`, puts every row into the chain.
+    async fn write(&mut self, close: bool) -> Result<(), Problem> {
+        let (rows, lost) = {
+            let mut waiting = lock(&self.waiting);
+            (if close { waiting.take() } else { waiting.changed() }, waiting.lost())
+        };
+        if lost > 0 {
+            tracing::error!("{lost} rows of the audit could not be written in time and are lost");
+        }
+        if rows.is_empty() && !close {
+            self.retry_at = None;
+            return Ok(());
+        }
+        let batch = rows.clone();
+        let written = self
+            .database
+            .transact(move |transaction| {
+                let written = rows::write(transaction, &batch)?;
+                let closed = if close { chain::close_rows(transaction)? } else { 0 };
+                Ok((written, closed))
+            })
+            .await;
+        let now = Instant::now();
+        match written {
+            Ok((written, closed)) => {
+                self.retry_at = None;
+                if close {
+                    self.close_at = None;
+                } else {
+                    lock(&self.waiting).wrote(written);
+                }
+                if closed > 0 {
+                    self.note_at.get_or_insert(now + NOTE);
+                }
+                if !lock(&self.waiting).is_empty() {
+                    self.close_at.get_or_insert(now + MINUTE);
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                if close {
+                    lock(&self.waiting).put_back(rows);
+                    self.close_at = Some(now + RETRY);
+                }
+                self.retry_at = Some(now + RETRY);
+                Err(problem)
+            }
+        }
+    }
+
+    async fn forget(&mut self, account: AccountId) -> Result<(), Problem> {
+        // Those that wait have lost it already; writing them must not keep the others from losing it.
+        let written = self.write(false).await;
+        self.database.transact(move |transaction| rows::forget(transaction, &account)).await?;
+        self.database.truncate_log().await?;
+        written
+    }
+
+    /// When the head is to be noted first, after a start: an hour after the oldest row that was not.
+    async fn first_note(&self) -> Result<Option<Instant>, Problem> {
+        let query = "SELECT min(at) FROM event WHERE number > (SELECT coalesce(max(number), 0) FROM checkpoint)";
+        let oldest: Option<i64> =
+            self.database.run(move |connection| Ok(connection.query_row(query, [], |row| row.get(0))?)).await?;
+        let after = oldest.map(|at| at.saturating_add(millis(NOTE)).saturating_sub(self.clock.now().wall.0));
+        let after = after.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or_default()));
+        Ok(after.map(|after| Instant::now() + after.clamp(SETTLE, NOTE)))
+    }
+
+    async fn keep(&mut self) -> Result<(), Problem> {
+        self.note_at = Some(Instant::now() + NOTE);
+        self.write(true).await?;
+        let head = self.database.run(|connection| chain::shown_head(connection)).await?;
+        if head.number == 0 {
+            self.note_at = None;
+            return Ok(());
+        }
+        let shown = format!("{}:{}", head.number, head.hash);
+        let message = format!("The head of Larder's audit: {shown}");
+        // Where there is no journal, there is none.
+        let fields = [("MESSAGE", message.as_str()), ("LARDER_AUDIT_HEAD", &shown)];
+        if let Err(error) = journal::write(&self.journal, &fields) {
+            tracing::debug!("the audit's head is not in the journal: {}", error.kind());
+        }
+        let key = self.key().await?;
+        let now = self.clock.now().wall;
+        let before = WallTime(now.0.saturating_sub(millis(KEPT)));
+        let gone = self
+            .database
+            .transact(move |transaction| {
+                let gone = chain::prune(transaction, &key, before, now)?;
+                chain::sign(transaction, &key, now)?;
+                Ok(gone)
+            })
+            .await?;
+        self.note_at = None;
+        if gone > 0 {
+            tracing::info!("{gone} rows of the audit were older than 90 days and are removed");
+            self.database.truncate_log().await?;
+        }
+        Ok(())
+    }
+
+    /// The key that signs; made where there is none. Asks nobody for anything.
+    async fn key(&self) -> Result<DataKey, Problem> {
+        let item = AccountId::from(ITEM);
+        if let Some(key) = self.keychain.key(&item).await? {
+            return Ok(key);
+        }
+        let key = random_key()?;
+        self.keychain.store(&item, &key).await?;
+        Ok(key)
+    }
 }

@@ -341,6 +341,7 @@ mod tests {
             userinfo_endpoint: None,
             jwks_uri: None,
             resource: None,
+            other_resources: Vec::new(),
             grant_type: larder_core::account::GrantType::AuthorizationCode,
             terms: larder_core::account::Terms::default(),
         }

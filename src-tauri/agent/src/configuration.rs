@@ -9,7 +9,7 @@ use larder_core::git::{Destination, GitAccount, GitCandidate};
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
-use larder_core::protocol::{Answer, Decision, Request};
+use larder_core::protocol::{Answer, Decision, Request, Rule};
 use larder_core::view::{EventKind, ProviderView, RedirectKind};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub struct Configuration {
     policy: Watched<Policy>,
     settings: Watched<Settings>,
     demo: Option<(u64, Provider)>,
+    /// The policy was changed by hand since this was last asked.
+    policy_changed: bool,
     /// Issuer and client of every secret that is kept.
     secrets: BTreeSet<(String, String)>,
 }
@@ -85,13 +87,15 @@ impl Configuration {
             },
             settings: Watched::new(profile.settings(), settings::read),
             demo: None,
+            policy_changed: false,
             secrets,
         }
     }
 
     /// Reads again what changed. Returns the providers whose definition did.
     pub fn reload(&mut self) -> Vec<ProviderName> {
-        self.policy.reload();
+        let after = |policy: &Watched<Policy>| policy.good.clone();
+        self.policy_changed |= self.policy.reload().is_some_and(|before| Some(before) != after(&self.policy));
         self.settings.reload();
         let Some(before) = self.providers.reload() else { return Vec::new() };
         let Some(after) = &self.providers.good else { return Vec::new() };
@@ -100,6 +104,52 @@ impl Configuration {
             .filter(|(name, provider)| before.get(*name) != Some(provider))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether the policy was changed by hand since this was last asked.
+    pub fn policy_changed(&mut self) -> bool {
+        std::mem::take(&mut self.policy_changed)
+    }
+
+    /// The policy, with every account that is known under its label.
+    ///
+    /// # Errors
+    /// What is wrong with `policy.toml`.
+    pub fn policy(&self, accounts: &[Account]) -> Result<(Decision, Vec<Rule>), Problem> {
+        let policy = self.policy.get()?;
+        let label = |name: &str| accounts.iter().find(|account| account.id.as_str() == name);
+        let shown = |rule: &Rule| match label(&rule.account) {
+            Some(account) => Rule { account: account.identity.label.clone(), ..rule.clone() },
+            None => rule.clone(),
+        };
+        Ok((policy.default, policy.rules.iter().map(shown).collect()))
+    }
+
+    /// Writes a rule down.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    pub fn rule(
+        &mut self,
+        program: &str,
+        account: &str,
+        decision: Decision,
+        accounts: &[Account],
+    ) -> Result<(), Problem> {
+        policy::change(&self.policy.path, Some(program), Some(account), decision, accounts)?;
+        // What changed is known to whoever changed it.
+        self.policy.reload();
+        Ok(())
+    }
+
+    /// Removes a rule; says whether there was one.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    pub fn remove_rule(&mut self, program: &str, account: &str, accounts: &[Account]) -> Result<bool, Problem> {
+        let removed = policy::remove(&self.policy.path, program, account, accounts)?;
+        self.policy.reload();
+        Ok(removed)
     }
 
     /// What is wrong with the files now.
@@ -307,10 +357,6 @@ impl Configuration {
                 self.demo = Some((connection, demo(issuer)?));
                 Ok((Answer::Done, None))
             }
-            Request::Policy => {
-                let policy = self.policy.get()?;
-                Ok((Answer::Policy { default: policy.default, rules: policy.rules.clone() }, None))
-            }
             Request::SetPolicy { program, account, decision } => {
                 if let Some(program) = &program
                     && program != "*"
@@ -319,7 +365,8 @@ impl Configuration {
                     let detail = "a program is named by its whole path, or *".to_owned();
                     return Err(Problem::BadRequest { detail });
                 }
-                policy::change(&self.policy.path, program.as_deref(), account.as_deref(), decision)?;
+                policy::change(&self.policy.path, program.as_deref(), account.as_deref(), decision, accounts)?;
+                self.policy.reload();
                 Ok((Answer::Done, Some(EventKind::PolicyChanged)))
             }
             _ => Err(Problem::BadRequest { detail: "that is not about configuration".to_owned() }),

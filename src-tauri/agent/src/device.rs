@@ -68,7 +68,7 @@ pub async fn begin(
     let scopes = provider.scope_parameter();
     let scopes = (!scopes.is_empty()).then(|| Scope::new(scopes));
     let mut request = client.exchange_device_code().add_scopes(scopes);
-    if let Some(resource) = &asks.endpoints.resource {
+    for resource in asks.endpoints.resource.iter().chain(&asks.endpoints.other_resources) {
         request = request.add_extra_param("resource", resource.as_str());
     }
     let answer = request.request_async(&call).await;

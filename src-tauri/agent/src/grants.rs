@@ -1,13 +1,15 @@
 //! The rows of `account`: everything that is written about a grant, each change in one transaction.
 
+use crate::access_tokens;
 use crate::database::{Database, Failed};
 use crate::dpop::DpopKey;
 use crate::seal::{DataKey, Place, Unreadable, open, seal};
+use larder_core::account::parts::Parts;
 use larder_core::account::{
     Access, Account, Clearing, GrantType, Identity, Refresh, Session, Terms, next_due, session_ends,
 };
 use larder_core::effect::Grant;
-use larder_core::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
+use larder_core::names::{AccountId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::time::{BootTime, Moment, Now, WallTime};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
@@ -36,6 +38,8 @@ pub struct Endpoints {
     pub jwks_uri: Option<String>,
     /// Whom the tokens are for (RFC 8707).
     pub resource: Option<String>,
+    /// Whom else they can be asked for.
+    pub other_resources: Vec<String>,
     /// How its tokens come.
     pub grant_type: GrantType,
     /// What its refreshes do.
@@ -102,28 +106,42 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
                      refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
                      grant_type, end_session_endpoint IS NOT NULL AS browser_sign_out, refreshed_at, signed_in_at, session, why, forget,
-                     in_flight, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
+                     in_flight, other_resources, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
                    FROM account ORDER BY position"#,
             )?;
-            let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?.collect::<Result<_, _>>()?;
+            let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?;
+            let mut accounts: Vec<Account> = accounts.collect::<Result<_, _>>()?;
+            for (of, part, access) in access_tokens::facts(connection, boot.as_deref(), now)? {
+                if let Some(account) = accounts.iter_mut().find(|account| account.id == of) {
+                    account.parts.access.insert(part, access);
+                    if let Session::SignedIn { refresh: Refresh::Idle { .. } } = account.session {
+                        account.session = Session::SignedIn { refresh: next_due(account, account.reckoned()) };
+                    }
+                }
+            }
             Ok(accounts)
         })
         .await
 }
 
-fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account> {
-    let scope: Option<String> = row.get("scope")?;
+/// When the token of this row ends.
+pub fn moment(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Option<Moment>> {
     let expires_at: Option<i64> = row.get("expires_at")?;
     let written_in: Option<String> = row.get("boot_id")?;
     let same_boot = boot.is_some() && written_in.as_deref() == boot;
     let expires_boot: Option<i64> = if same_boot { row.get("expires_boot")? } else { None };
+    Ok(expires_at.map(|wall| {
+        // After a restart of the machine the wall clock alone knows; from here on, setting it back makes nothing fresher.
+        let by_wall = now.boot.0.saturating_add(wall.saturating_sub(now.wall.0));
+        Moment { wall: WallTime(wall), boot: Some(BootTime(expires_boot.unwrap_or(by_wall))) }
+    }))
+}
+
+fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account> {
+    let scope: Option<String> = row.get("scope")?;
     let has_access: bool = row.get("has_access")?;
     let access = if has_access {
-        let expires = expires_at.map(|wall| {
-            // After a restart of the machine the wall clock alone knows; from here on, setting it back makes nothing fresher.
-            let by_wall = now.boot.0.saturating_add(wall.saturating_sub(now.wall.0));
-            Moment { wall: WallTime(wall), boot: Some(BootTime(expires_boot.unwrap_or(by_wall))) }
-        });
+        let expires = moment(row, boot, now)?;
         let issued = Generation(row.get("generation")?);
         Some(Access { expires, lifetime: row.get("lifetime")?, issued, ..Access::default() })
     } else {
@@ -151,6 +169,7 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
         signed_in_at: row.get::<_, Option<i64>>("signed_in_at")?.map(WallTime),
         session_ends: row.get::<_, Option<i64>>("refresh_expires_at")?.map(WallTime),
         terms: terms(row)?,
+        parts: Parts { resources: resources(row)?, ..Parts::default() },
     };
     let session: String = row.get("session")?;
     let in_flight: Option<String> = row.get("in_flight")?;
@@ -179,6 +198,10 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
 fn grant_type(row: &Row<'_>) -> rusqlite::Result<GrantType> {
     let name: String = row.get("grant_type")?;
     Ok(if name == CLIENT_CREDENTIALS { GrantType::ClientCredentials } else { GrantType::AuthorizationCode })
+}
+
+fn resources(row: &Row<'_>) -> rusqlite::Result<Vec<String>> {
+    Ok(row.get::<_, String>("other_resources")?.split_whitespace().map(str::to_owned).collect())
 }
 
 fn terms(row: &Row<'_>) -> rusqlite::Result<Terms> {
@@ -220,7 +243,8 @@ impl From<Unreadable> for NotOpened {
     }
 }
 
-struct Sealed {
+/// A grant as it is stored.
+pub struct Sealed {
     endpoints: Endpoints,
     generation: u64,
     access_token: Option<Vec<u8>>,
@@ -235,11 +259,15 @@ struct Sealed {
     session_ends: Option<WallTime>,
 }
 
-fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
+/// The row of this account.
+///
+/// # Errors
+/// [`Problem::NoSuchAccount`]; SQLite's.
+pub fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
     let row = connection
         .query_row(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
-               jwks_uri, resource, grant_type, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
+               jwks_uri, resource, other_resources, grant_type, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
                expires_at, lifetime, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime,
                CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
@@ -255,6 +283,7 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
                         userinfo_endpoint: row.get("userinfo_endpoint")?,
                         jwks_uri: row.get("jwks_uri")?,
                         resource: row.get("resource")?,
+                        other_resources: resources(row)?,
                         grant_type: grant_type(row)?,
                         terms: terms(row)?,
                     },
@@ -277,7 +306,8 @@ fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Seal
 }
 
 impl Sealed {
-    fn place<'a>(&'a self, account: &'a AccountId, column: &'a str) -> Place<'a> {
+    /// Where this column of it belongs.
+    pub fn place<'a>(&'a self, account: &'a AccountId, column: &'a str) -> Place<'a> {
         Place {
             account: account.as_str(),
             issuer: &self.endpoints.issuer,
@@ -421,10 +451,11 @@ fn write_tokens(
     key: &DataKey,
     generation: Generation,
     tokens: &Tokens,
-    grant: &Grant,
+    (part, grant): (&Part, &Grant),
     session_ends: Option<WallTime>,
 ) -> Result<(), Failed> {
-    let endpoints = sealed(transaction, account)?.endpoints;
+    let before = sealed(transaction, account)?;
+    let endpoints = &before.endpoints;
     let place = |column| Place {
         account: account.as_str(),
         issuer: &endpoints.issuer,
@@ -442,33 +473,54 @@ fn write_tokens(
     let sealed = |column, secret: Option<&SecretString>| {
         sealed_bytes(column, secret.map(|secret| secret.expose_secret().as_bytes()))
     };
-    let expires = grant.expires();
     transaction.execute(
-        "UPDATE account SET generation = :generation, access_token = :access_token, refresh_token = :refresh_token,
-           id_token = :id_token, dpop_key = :dpop_key, token_type = :token_type, scope = coalesce(:scope, scope), expires_at = :expires_at,
-           lifetime = :lifetime, boot_id = :boot_id, expires_boot = :expires_boot, refreshed_at = :now,
-           refresh_expires_at = :session_ends, in_flight = NULL, in_flight_tries = 0
+        "UPDATE account SET generation = :generation, refresh_token = :refresh_token, id_token = :id_token,
+           dpop_key = :dpop_key, refreshed_at = :now, refresh_expires_at = :session_ends, in_flight = NULL, in_flight_tries = 0
          WHERE id = :id",
         named_params! {
             ":id": account.as_str(),
             ":generation": generation.0,
-            ":access_token": sealed("access_token", Some(&tokens.access_token))?,
             ":refresh_token": sealed("refresh_token", tokens.refresh_token.as_ref())?,
             ":id_token": sealed("id_token", tokens.id_token.as_ref())?,
             ":dpop_key": sealed_bytes("dpop_key", tokens.dpop_key.as_ref().map(DpopKey::pkcs8))?,
-            ":token_type": tokens.token_type,
-            ":scope": grant.scopes.as_ref().map(|scopes| join(scopes)),
-            ":expires_at": expires.map(|expires| expires.wall.0),
-            ":lifetime": grant.lifetime.map(larder_core::time::millis),
-            ":boot_id": boot_id(),
-            ":expires_boot": expires.and_then(|expires| expires.boot).map(|boot| boot.0),
             ":now": grant.sent.wall.0,
             ":session_ends": session_ends.map(|ends| ends.0),
         },
     )?;
-    // They were sealed for an older generation.
-    transaction.execute("DELETE FROM access_token WHERE account = ?1", [account.as_str()])?;
-    Ok(())
+    if part.is_whole() {
+        let expires = grant.expires();
+        transaction.execute(
+            "UPDATE account SET access_token = :access_token, token_type = :token_type, scope = coalesce(:scope, scope),
+               expires_at = :expires_at, lifetime = :lifetime, boot_id = :boot_id, expires_boot = :expires_boot
+             WHERE id = :id",
+            named_params! {
+                ":id": account.as_str(),
+                ":access_token": sealed("access_token", Some(&tokens.access_token))?,
+                ":token_type": tokens.token_type,
+                ":scope": grant.scopes.as_ref().map(|scopes| join(scopes)),
+                ":expires_at": expires.map(|expires| expires.wall.0),
+                ":lifetime": grant.lifetime.map(larder_core::time::millis),
+                ":boot_id": boot_id(),
+                ":expires_boot": expires.and_then(|expires| expires.boot).map(|boot| boot.0),
+            },
+        )?;
+        return Ok(());
+    }
+    // The account's own stays, sealed anew.
+    let own = before.open(account, key, "access_token", before.access_token.as_ref());
+    let own = own.map_err(|_| Problem::Internal { detail: "the access token does not open".to_owned() })?;
+    transaction.execute(
+        "UPDATE account SET access_token = ?2 WHERE id = ?1",
+        rusqlite::params![account.as_str(), sealed("access_token", own.as_ref())?],
+    )?;
+    if endpoints.terms.refresh_ends_access_token {
+        transaction.execute(
+            "UPDATE account SET expires_at = ?2, expires_boot = ?3 WHERE id = ?1",
+            rusqlite::params![account.as_str(), grant.sent.wall.0, grant.sent.boot.0],
+        )?;
+    }
+    let new = (&tokens.access_token, tokens.token_type.as_str());
+    access_tokens::keep(transaction, account, key, place("access_token"), part, new, grant)
 }
 
 /// The scopes of a row.
@@ -476,7 +528,8 @@ pub fn split(scopes: &str) -> Vec<Scope> {
     scopes.split_whitespace().map(Scope::from).collect()
 }
 
-fn join(scopes: &[Scope]) -> String {
+/// Scopes as a row has them.
+pub fn join(scopes: &[Scope]) -> String {
     scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
 }
 
@@ -490,7 +543,7 @@ pub async fn save_refresh(
     key: DataKey,
     generation: Generation,
     mut tokens: Tokens,
-    grant: Grant,
+    (part, grant): (Part, Grant),
 ) -> Result<(), Problem> {
     database
         .transact(move |transaction| {
@@ -504,8 +557,13 @@ pub async fn save_refresh(
                     .open(&account, &key, "id_token", before.id_token.as_ref())
                     .map_err(|_| Problem::Internal { detail: "the ID token does not open".to_owned() })?;
             }
+            if before.endpoints.terms.refresh_ends_access_token {
+                transaction.execute("DELETE FROM access_token WHERE account = ?1", [account.as_str()])?;
+            } else {
+                access_tokens::seal_anew(transaction, &account, &key, before.place(&account, ""), generation)?;
+            }
             let ends = session_ends(before.session_ends, before.endpoints.terms, &grant);
-            write_tokens(transaction, &account, &key, generation, &tokens, &grant, ends)
+            write_tokens(transaction, &account, &key, generation, &tokens, (&part, &grant), ends)
         })
         .await
 }
@@ -527,10 +585,10 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
             transaction.execute(
                 "INSERT INTO account (id, provider, provider_account_id, type, issuer, client_id,
                    token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint, jwks_uri, resource,
-                   end_session_endpoint, grant_type, refresh_ends_access_token, refresh_token_lifetime, generation, label,
+                   end_session_endpoint, other_resources, grant_type, refresh_ends_access_token, refresh_token_lifetime, generation, label,
                    position, name, email, session, signed_in_at)
                  VALUES (:id, :provider, :subject, :type, :issuer, :client_id, :auth_method, :token_endpoint,
-                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :end_session_endpoint, :grant_type,
+                   :revocation_endpoint, :userinfo_endpoint, :jwks_uri, :resource, :end_session_endpoint, :other_resources, :grant_type,
                    :refresh_ends_access_token, :refresh_token_lifetime, :generation, :label,
                    (SELECT coalesce(max(position), 0) + 1 FROM account), :name, :email, 'signed-in', :now)
                  ON CONFLICT (id) DO UPDATE SET type = excluded.type, issuer = excluded.issuer,
@@ -538,6 +596,7 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                    token_endpoint = excluded.token_endpoint, revocation_endpoint = excluded.revocation_endpoint,
                    userinfo_endpoint = excluded.userinfo_endpoint, jwks_uri = excluded.jwks_uri,
                    resource = excluded.resource,
+                   other_resources = excluded.other_resources,
                    grant_type = excluded.grant_type,
                    refresh_ends_access_token = excluded.refresh_ends_access_token,
                    refresh_token_lifetime = excluded.refresh_token_lifetime,
@@ -557,6 +616,7 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                     ":userinfo_endpoint": endpoints.userinfo_endpoint,
                     ":jwks_uri": endpoints.jwks_uri,
                     ":resource": endpoints.resource,
+                    ":other_resources": endpoints.other_resources.join(" "),
                     ":grant_type": match endpoints.grant_type {
                         GrantType::AuthorizationCode => "authorization_code",
                         GrantType::ClientCredentials => CLIENT_CREDENTIALS,
@@ -572,7 +632,9 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                 },
             )?;
             let ends = session_ends(None, endpoints.terms, &grant);
-            write_tokens(transaction, &account, &key, generation, &tokens, &grant, ends)?;
+            // They were of the session before, and perhaps sealed with another key.
+            transaction.execute("DELETE FROM access_token WHERE account = ?1", [account.as_str()])?;
+            write_tokens(transaction, &account, &key, generation, &tokens, (&Part::default(), &grant), ends)?;
             Ok(generation)
         })
         .await

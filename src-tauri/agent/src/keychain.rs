@@ -36,6 +36,10 @@ pub trait KeyStore: Send + 'static {
     fn ready(&mut self) -> Result<(), Problem>;
     /// Opens it; it may ask its person. Some want to be given a passphrase.
     fn unlock(&mut self, passphrase: Option<&SecretString>) -> Result<(), Problem>;
+    /// Forgets what opens it, where that is in this process's memory, and says whether it was.
+    fn close(&mut self) -> bool {
+        false
+    }
     /// Looks closer than [`Self::ready`], for `larder doctor`.
     fn inspect(&mut self) -> Result<(), Problem> {
         self.ready()
@@ -172,6 +176,13 @@ impl Keychain {
             Ok(Err(_)) => Err(Problem::KeychainTrouble { detail: "it broke off".to_owned() }),
             Err(_) => Err(Problem::KeychainTimeout { seconds }),
         }
+    }
+
+    /// Forgets what opens it, where this process holds that, and says whether it does.
+    pub async fn close(&self) -> bool {
+        // The others hold nothing, and one that hangs is not waited for.
+        self.chosen() == Some(Store::Passphrase)
+            && self.call(PATIENCE, |store| Ok(store.close())).await.unwrap_or_default()
     }
 
     async fn call<T: Send + 'static>(

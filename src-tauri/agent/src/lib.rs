@@ -1,6 +1,7 @@
 //! Larder's agent: alone owns the keychain, database, schedule and socket of a profile.
 
 pub mod access;
+pub mod access_tokens;
 pub mod adopt;
 pub mod agent;
 pub mod alarm;
@@ -10,6 +11,8 @@ pub mod client_auth;
 pub mod client_secret;
 pub mod clock;
 pub mod configuration;
+pub mod confirm;
+pub mod connections;
 pub mod database;
 pub mod device;
 pub mod discovery;
@@ -25,6 +28,7 @@ pub mod id_token;
 pub mod identity;
 pub mod jwks;
 pub mod keychain;
+pub mod lock;
 pub mod loopback;
 pub mod pages;
 pub mod perform;

@@ -172,7 +172,7 @@ async fn redirected(query: &str, language: &str, serving: &Serving) -> Response<
     let (reply, answered) = oneshot::channel();
     let url = OnWire::new(format!("{}?{query}", serving.redirect_uri));
     let message = Message::Request {
-        peer: Peer { connection: 0, program: None },
+        peer: Peer { connection: 0, process: None, program: None },
         request: protocol::Request::Callback { url, activation_token: None },
         reply,
     };

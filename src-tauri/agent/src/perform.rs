@@ -13,10 +13,10 @@ use crate::providers::Userinfo;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
-use crate::{failpoint, registration, token_endpoint};
+use crate::{access_tokens, failpoint, registration, token_endpoint};
 use larder_core::account::GrantType;
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
-use larder_core::names::{AccountId, Digest, Generation, Operation, Scope};
+use larder_core::names::{AccountId, Digest, Generation, Operation, Part, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::view::KeychainState;
 use oauth2::{AuthorizationCode, PkceCodeVerifier};
@@ -35,7 +35,7 @@ pub struct Hands {
     /// `larder.db`.
     pub database: Database,
     /// Holds the data keys.
-    pub keychain: Keychain,
+    pub keychain: Arc<Keychain>,
     /// The issuers' keys.
     pub jwks: Jwks,
     /// Asks providers; made anew when the settings change.
@@ -46,6 +46,8 @@ pub struct Hands {
     pub registering: tokio::sync::Mutex<()>,
     held: Mutex<HashMap<Operation, Held>>,
     keys: Mutex<HashMap<AccountId, DataKey>>,
+    /// While Larder is sealed: the accounts whose keys are used to the end of what is in flight.
+    sealed: Mutex<Option<Vec<AccountId>>>,
 }
 
 /// What one operation holds in memory.
@@ -62,6 +64,10 @@ struct Held {
     subject: Option<String>,
     /// As granted.
     scopes: Vec<Scope>,
+    /// What is asked for.
+    part: Part,
+    /// Further access tokens, to be revoked.
+    others: Vec<SecretString>,
     /// What came, to be stored.
     after: Option<(Tokens, Grant)>,
 }
@@ -97,17 +103,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hands {
     /// Hands that hold nothing yet.
-    pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: Keychain, http: Http) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, database: Database, keychain: impl Into<Arc<Keychain>>, http: Http) -> Self {
         Self {
             discovery: Discovery::new(Arc::clone(&clock)),
             clock,
             database,
-            keychain,
+            keychain: keychain.into(),
             jwks: Jwks::new(),
             http: RwLock::new(http),
             registering: tokio::sync::Mutex::default(),
             held: Mutex::default(),
             keys: Mutex::default(),
+            sealed: Mutex::default(),
+        }
+    }
+
+    /// Lets go of every key in memory but those of these accounts, and opens nothing else.
+    pub fn seal(&self, keep: Vec<AccountId>) {
+        let mut sealed = lock(&self.sealed);
+        // They are zeroized as they go.
+        lock(&self.keys).retain(|account, _| keep.contains(account));
+        *sealed = Some(keep);
+    }
+
+    /// Opens again what the keychain opens.
+    pub fn unseal(&self) {
+        *lock(&self.sealed) = None;
+    }
+
+    fn may_open(&self, account: &AccountId) -> Result<(), Problem> {
+        match &*lock(&self.sealed) {
+            Some(keep) if !keep.contains(account) => Err(Problem::Sealed),
+            _ => Ok(()),
         }
     }
 
@@ -116,6 +143,7 @@ impl Hands {
     /// # Errors
     /// [`Problem::KeychainLocked`] and its kin.
     pub async fn key(&self, account: &AccountId) -> Result<Option<DataKey>, Problem> {
+        self.may_open(account)?;
         if let Some(key) = lock(&self.keys).get(account) {
             return Ok(Some(key.clone()));
         }
@@ -133,6 +161,9 @@ impl Hands {
     pub async fn client_secret(&self, endpoints: &Endpoints) -> Result<Option<SecretString>, Problem> {
         if endpoints.token_endpoint_auth_method == "none" {
             return Ok(None);
+        }
+        if lock(&self.sealed).as_ref().is_some_and(Vec::is_empty) {
+            return Err(Problem::Sealed);
         }
         let secret = registration::secret(self, &endpoints.issuer, &endpoints.client_id).await?;
         secret.map(Some).ok_or_else(|| Problem::SecretNeeded { provider: endpoints.issuer.clone() })
@@ -168,7 +199,10 @@ impl Hands {
         match self.client_secret(endpoints).await {
             Ok(secret) => {
                 let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
-                token_endpoint::client_credentials(&self.http(), self.clock.as_ref(), client, scopes).await
+                {
+                    let (http, clock) = (&self.http(), self.clock.as_ref());
+                    token_endpoint::client_credentials(http, clock, client, scopes, &Part::default()).await
+                }
             }
             Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
         }
@@ -176,7 +210,11 @@ impl Hands {
 
     /// Keeps a key in memory.
     pub fn remember_key(&self, account: &AccountId, key: &DataKey) {
-        lock(&self.keys).insert(account.clone(), key.clone());
+        // Held, so that a seal that comes meanwhile finds it.
+        let sealed = lock(&self.sealed);
+        if sealed.as_ref().is_none_or(|keep| keep.contains(account)) {
+            lock(&self.keys).insert(account.clone(), key.clone());
+        }
     }
 
     /// What asks providers.
@@ -207,10 +245,10 @@ impl Hands {
         };
         let mut keychain = None;
         let arrival = match effect {
-            Effect::Prepare { resumed } => {
+            Effect::Prepare { resumed, part } => {
                 // A key that is in memory says nothing about the keychain.
                 let asked = !lock(&self.keys).contains_key(&account);
-                let arrival = self.prepare(&account, operation, decided_in, resumed).await;
+                let arrival = self.prepare(&account, operation, decided_in, resumed, part).await;
                 keychain = match &arrival {
                     Arrival::NotPrepared(Trouble::Passing(problem)) => keychain_state(problem),
                     _ => asked.then_some(KeychainState::Open),
@@ -281,6 +319,7 @@ impl Hands {
         operation: Operation,
         generation: Generation,
         resumed: bool,
+        part: Part,
     ) -> Arrival {
         let not = Arrival::NotPrepared;
         let key = match self.key(account).await {
@@ -318,6 +357,8 @@ impl Hands {
                 lifetime: opened.lifetime,
                 subject: opened.subject,
                 scopes: grants::split(&opened.scope),
+                part,
+                others: Vec::new(),
                 after: None,
             },
         );
@@ -357,10 +398,10 @@ impl Hands {
         let (http, clock) = (&self.http(), self.clock.as_ref());
         let mut ended = match (held.endpoints.grant_type, &held.before.refresh_token) {
             (GrantType::ClientCredentials, _) => {
-                token_endpoint::client_credentials(http, clock, client, &held.scopes).await
+                token_endpoint::client_credentials(http, clock, client, &held.scopes, &held.part).await
             }
             (GrantType::AuthorizationCode, Some(refresh_token)) => {
-                token_endpoint::refresh(http, clock, client, refresh_token).await
+                token_endpoint::refresh(http, clock, client, refresh_token, &held.part).await
             }
             (GrantType::AuthorizationCode, None) => return nothing(),
         };
@@ -412,10 +453,12 @@ impl Hands {
     }
 
     async fn save(&self, account: &AccountId, operation: Operation, generation: Generation) -> Result<(), Problem> {
-        let after = lock(&self.held).get(&operation).and_then(|held| held.after.clone());
-        let (tokens, grant) = after.ok_or_else(|| Problem::Internal { detail: "nothing to save".to_owned() })?;
+        let held = lock(&self.held).get(&operation).cloned();
+        let after = held.and_then(|held| Some((held.part, held.after?)));
+        let (part, (tokens, grant)) =
+            after.ok_or_else(|| Problem::Internal { detail: "nothing to save".to_owned() })?;
         let key = self.key(account).await?.ok_or(Problem::KeychainLocked)?;
-        grants::save_refresh(&self.database, account.clone(), key, generation, tokens, grant).await?;
+        grants::save_refresh(&self.database, account.clone(), key, generation, tokens, (part, grant)).await?;
         lock(&self.held).remove(&operation);
         Ok(())
     }
@@ -426,7 +469,8 @@ impl Hands {
             return;
         }
         let Ok(Some(key)) = self.key(account).await else { return };
-        let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key).await else { return };
+        let Ok(opened) = grants::read_tokens(&self.database, account.clone(), key.clone()).await else { return };
+        let others = access_tokens::all(&self.database, account.clone(), key).await.unwrap_or_default();
         if let Some(before) = opened.tokens {
             // Without its secret the client may not be believed; then the provider says so.
             let secret = self.client_secret(&opened.endpoints).await.unwrap_or_default();
@@ -439,6 +483,8 @@ impl Hands {
                     lifetime: None,
                     subject: None,
                     scopes: Vec::new(),
+                    part: Part::default(),
+                    others,
                     after: None,
                 },
             );
@@ -447,7 +493,16 @@ impl Hands {
 
     async fn revoke(&self, operation: Operation) -> Result<(), Option<Problem>> {
         let Some(held) = lock(&self.held).remove(&operation) else { return Err(Some(Problem::KeychainLocked)) };
-        self.revoke_tokens(&held.endpoints, held.secret.as_ref(), &held.before).await
+        let result = self.revoke_tokens(&held.endpoints, held.secret.as_ref(), &held.before).await;
+        // RFC 7009 section 2.1: with a refresh token end the access tokens that came of it. Where there is none, each is told.
+        if held.before.refresh_token.is_none() && result.is_ok() {
+            for other in &held.others {
+                let (http, clock, secret) = (&self.http(), self.clock.as_ref(), held.secret.as_ref());
+                let told = token_endpoint::revoke(http, clock, &held.endpoints, secret, other, "access_token").await;
+                told.map_err(Some)?;
+            }
+        }
+        result
     }
 
     async fn revoke_late(&self, operation: Operation) {

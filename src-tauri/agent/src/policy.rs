@@ -10,14 +10,17 @@ use std::path::Path;
 /// What is written where there is no file yet.
 const SHIPPED: &str = "\
 # Which programs get tokens. The first rule that matches wins.
-# decision = \"allow\" | \"ask\" | \"deny\"; nobody can be asked yet, so \"ask\" means no.
-default = \"allow\"
+# decision = \"allow\" | \"ask\" | \"deny\". Where nobody can be asked, \"ask\" means no.
+default = \"ask\"
 
 # [[rule]]
 # program = \"/usr/bin/git\"   # or \"*\"
 # account = \"work\"           # a label or an id, or \"*\"
 # decision = \"deny\"
 ";
+
+/// Every program, or every account.
+const ANY: &str = "*";
 
 /// The whole policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +37,8 @@ impl Policy {
     /// Whether this program may have a token of this account. A program that is not known matches `*` alone.
     pub fn decide(&self, program: Option<&str>, account: &Account) -> Decision {
         let names =
-            |pattern: &str| pattern == "*" || pattern == account.identity.label || pattern == account.id.as_str();
-        let is = |pattern: &str| pattern == "*" || program == Some(pattern);
+            |pattern: &str| pattern == ANY || pattern == account.identity.label || pattern == account.id.as_str();
+        let is = |pattern: &str| pattern == ANY || program == Some(pattern);
         let rule = self.rules.iter().find(|rule| is(&rule.program) && names(&rule.account));
         rule.map_or(self.default, |rule| rule.decision)
     }
@@ -60,6 +63,7 @@ pub fn read(path: &Path) -> Result<Policy, Problem> {
 }
 
 /// Changes the default, or one rule: a rule for the same program and account is replaced, a new one goes first.
+/// `known` tells the account's label from its id.
 ///
 /// # Errors
 /// [`Problem::BadConfig`], [`Problem::DiskFull`].
@@ -68,19 +72,46 @@ pub fn change(
     program: Option<&str>,
     account: Option<&str>,
     decision: Decision,
+    known: &[Account],
 ) -> Result<Policy, Problem> {
     let mut policy = read(path)?;
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let internal = |_| Problem::Internal { detail: "policy.toml cannot be changed".to_owned() };
-    let mut document = text.parse::<toml_edit::DocumentMut>().map_err(internal)?;
     if program.is_none() && account.is_none() {
         policy.default = decision;
     } else {
-        let (program, account) = (program.unwrap_or("*").to_owned(), account.unwrap_or("*").to_owned());
-        policy.rules.retain(|rule| rule.program != program || rule.account != account);
+        let (program, account) = (program.unwrap_or(ANY).to_owned(), account.unwrap_or(ANY).to_owned());
+        policy.rules.retain(|rule| rule.program != program || !same_account(&rule.account, &account, known));
         policy.rules.insert(0, Rule { program, account, decision });
     }
-    let written = toml::to_string(&policy).map_err(|_| Problem::Internal { detail: "the policy".to_owned() })?;
+    write(path, &policy)?;
+    Ok(policy)
+}
+
+/// Removes the rules for this program and account; says whether there was one.
+///
+/// # Errors
+/// [`Problem::BadConfig`], [`Problem::DiskFull`].
+pub fn remove(path: &Path, program: &str, account: &str, known: &[Account]) -> Result<bool, Problem> {
+    let mut policy = read(path)?;
+    let before = policy.rules.len();
+    policy.rules.retain(|rule| rule.program != program || !same_account(&rule.account, account, known));
+    if policy.rules.len() == before {
+        return Ok(false);
+    }
+    write(path, &policy)?;
+    Ok(true)
+}
+
+/// Whether two names are those of one account: its label and its id.
+fn same_account(one: &str, other: &str, known: &[Account]) -> bool {
+    let names = |account: &&Account, name: &str| account.identity.label == name || account.id.as_str() == name;
+    one == other || known.iter().any(|account| names(&account, one) && names(&account, other))
+}
+
+fn write(path: &Path, policy: &Policy) -> Result<(), Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let internal = |_| Problem::Internal { detail: "policy.toml cannot be changed".to_owned() };
+    let mut document = text.parse::<toml_edit::DocumentMut>().map_err(internal)?;
+    let written = toml::to_string(policy).map_err(|_| Problem::Internal { detail: "the policy".to_owned() })?;
     let written = written.parse::<toml_edit::DocumentMut>().map_err(internal)?;
     // Only these two keys change; the comments above them stay.
     for key in ["default", "rule"] {
@@ -92,8 +123,7 @@ pub fn change(
             }
         }
     }
-    crate::folders::replace(path, &document.to_string())?;
-    Ok(policy)
+    crate::folders::replace(path, &document.to_string())
 }
 
 #[cfg(test)]
@@ -101,16 +131,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_policy_allows_and_a_change_keeps_its_comments() {
+    fn the_shipped_policy_asks_and_a_change_keeps_its_comments() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.toml");
         assert!(read(&path).is_err());
         ship(&path);
-        assert_eq!(read(&path).unwrap(), Policy { default: Decision::Allow, rules: vec![] });
-        change(&path, Some("/usr/bin/git"), None, Decision::Deny).unwrap();
-        change(&path, None, None, Decision::Ask).unwrap();
+        assert_eq!(read(&path).unwrap(), Policy { default: Decision::Ask, rules: vec![] });
+        change(&path, Some("/usr/bin/git"), None, Decision::Deny, &[]).unwrap();
+        change(&path, None, None, Decision::Allow, &[]).unwrap();
         let rule = Rule { program: "/usr/bin/git".into(), account: "*".into(), decision: Decision::Deny };
-        assert_eq!(read(&path).unwrap(), Policy { default: Decision::Ask, rules: vec![rule] });
+        assert_eq!(read(&path).unwrap(), Policy { default: Decision::Allow, rules: vec![rule] });
+        assert_eq!(remove(&path, "/usr/bin/git", "work", &[]), Ok(false));
+        assert_eq!(remove(&path, "/usr/bin/git", "*", &[]), Ok(true));
+        assert_eq!(read(&path).unwrap(), Policy { default: Decision::Allow, rules: vec![] });
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("# Which programs get tokens."));
     }
 

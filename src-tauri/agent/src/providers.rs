@@ -54,6 +54,9 @@ pub struct Written {
     /// Whom the tokens are for (RFC 8707).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    /// Whom else tokens can be asked for (RFC 8707), one at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_resources: Option<Vec<String>>,
     /// Between two scopes; a space where it is left out, as RFC 6749 section 3.3 says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_separator: Option<String>,
@@ -204,6 +207,8 @@ pub struct Provider {
     pub scopes: Vec<Scope>,
     /// Whom the tokens are for (RFC 8707).
     pub resource: Option<String>,
+    /// Whom else they can be asked for.
+    pub other_resources: Vec<String>,
     /// Between two scopes.
     pub scope_separator: String,
     /// Redirects, in the order in which they are tried.
@@ -267,6 +272,7 @@ impl Provider {
             client_id: String::new(),
             scopes: vec![Scope::from("openid")],
             resource: None,
+            other_resources: Vec::new(),
             scope_separator: " ".to_owned(),
             redirects: vec![redirect],
             auth_method: AuthMethod::None,
@@ -315,6 +321,7 @@ impl Provider {
             client_id: written.client_id.clone().unwrap_or_default(),
             scopes: written.scopes.clone().or(from.scopes).unwrap_or_default(),
             resource: written.resource.clone().or(from.resource),
+            other_resources: written.other_resources.clone().or(from.other_resources).unwrap_or_default(),
             scope_separator: written.scope_separator.clone().or(from.scope_separator).unwrap_or_else(|| " ".to_owned()),
             auth_method: written.token_endpoint_auth_method.or(from.token_endpoint_auth_method).unwrap_or_default(),
             dpop_bound: written.dpop_bound_access_tokens.or(from.dpop_bound_access_tokens).unwrap_or_default(),
@@ -391,7 +398,12 @@ impl Provider {
             return Err(bad(name, "scopes", "one scope a string, without spaces or quotes"));
         }
         // RFC 8707 section 2: an absolute URI, without a fragment.
-        let absolute = |text: &String| Url::parse(text).is_ok_and(|url| url.fragment().is_none());
+        let absolute = |text: &String| {
+            !text.contains(char::is_whitespace) && Url::parse(text).is_ok_and(|url| url.fragment().is_none())
+        };
+        if self.other_resources.iter().any(|resource| !absolute(resource)) {
+            return Err(bad(name, "other_resources", "each must be an absolute URI without a fragment"));
+        }
         if self.resource.as_ref().is_some_and(|resource| !absolute(resource)) {
             return Err(bad(name, "resource", "write a whole URI, without a fragment"));
         }

@@ -4,7 +4,9 @@ use crate::providers::{parse, unreadable};
 use larder_core::git::GitRule;
 use larder_core::problem::Problem;
 use serde::Deserialize;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// The person's settings. What is left out is as it was before there were any.
@@ -27,6 +29,27 @@ pub struct Settings {
     /// Commands, each a program with its arguments. No shell reads them.
     #[serde(default)]
     pub hooks: Hooks,
+    /// A program with its arguments that asks the person whether a program may have a token, where no window is.
+    #[serde(default)]
+    pub confirm_cmd: Vec<String>,
+    /// When Larder locks by itself.
+    #[serde(default)]
+    pub lock: Lock,
+}
+
+/// When Larder locks by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// After so many minutes without a hand-out and without anything that a person does; never, where it is left out.
+    pub idle_minutes: Option<NonZeroU32>,
+}
+
+impl Lock {
+    /// The same as a duration.
+    pub fn idle_after(self) -> Option<Duration> {
+        self.idle_minutes.map(|minutes| Duration::from_secs(u64::from(minutes.get()) * 60))
+    }
 }
 
 /// Which account git uses where, if the accounts' own providers do not say it.

@@ -134,7 +134,7 @@ pub fn begin(
         if !provider.scopes.is_empty() {
             query.append_pair("scope", &provider.scope_parameter());
         }
-        if let Some(resource) = &provider.resource {
+        for resource in provider.resource.iter().chain(&provider.other_resources) {
             // RFC 8707 section 2.1.
             query.append_pair("resource", resource);
         }
@@ -159,6 +159,7 @@ pub fn begin(
         account: purpose.account.map(|(account, _)| account),
         label: purpose.label,
         terms: provider.terms,
+        resources: provider.other_resources.clone(),
         redirect: redirect.kind,
         browser_sign_out: !machine && server.end_session_endpoint.is_some(),
         state: digest(state.secret()),
@@ -187,6 +188,7 @@ pub fn begin(
             userinfo_endpoint: server.userinfo_endpoint.as_ref().map(Url::to_string),
             jwks_uri: server.jwks_uri.as_ref().map(Url::to_string),
             resource: provider.resource.clone(),
+            other_resources: provider.other_resources.clone(),
             grant_type: attempt.grant_type(),
             terms: provider.terms,
         },

@@ -4,18 +4,21 @@ use crate::agent::{Agent, Message};
 use crate::audit::Audit;
 use crate::clock::{Clock, SystemClock};
 use crate::configuration::Configuration;
+use crate::connections::Connections;
 use crate::database::Database;
 use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
-use crate::socket::{self, MOST_CONNECTIONS, Serving};
-use crate::{client_secret, folders, grants, keychain};
+use crate::socket::{self, Serving};
+use crate::{audit, client_secret, folders, grants, keychain, lock};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
+use larder_core::view::LockState;
 use listenfd::ListenFd;
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// Messages to the loop that wait; past it, connections wait.
 const INBOX: usize = 1024;
@@ -31,14 +34,16 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let socket_path = profile.socket()?;
     folders::prepare(&profile)?;
     // However the process ends, the system lets go of it then.
-    let lock = take(&profile)?;
+    let taken = take(&profile)?;
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = Database::open(&profile.database())?;
-    let audit = Audit::open(&profile.audit())?;
     let accounts = grants::all(&database, clock.now()).await?;
     let secrets = client_secret::kept(&database).await?;
     let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));
+    let keychain = Arc::new(keychain);
+    let journal = Path::new(audit::journal::SOCKET);
+    let audit = Audit::open(&profile.audit(), Arc::clone(&clock), Arc::clone(&keychain), journal).await?;
     // A store that no desktop watches is told of at once: it may wait for its passphrase, and asking it asks nobody.
     let state = match keychain.chosen() {
         Some(Store::OsKeychain) => None,
@@ -48,7 +53,12 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let (outbox, inbox) = mpsc::channel(INBOX);
     let (pushes, _) = broadcast::channel(PUSHES);
     let configuration = Configuration::new(&profile, secrets);
-    let agent = Agent::new(hands, audit, configuration, accounts, (outbox.clone(), inbox), pushes.clone());
+    let locked = (profile.locked(), lock::read(&profile.locked()));
+    if locked.1 == LockState::Sealed {
+        hands.seal(Vec::new());
+    }
+    let inbox = (outbox.clone(), inbox);
+    let agent = Agent::new(hands, audit, configuration, accounts, locked, inbox, pushes.clone());
     let own = handed_over.is_none();
     let listener = match handed_over {
         Some(listener) => listener,
@@ -59,9 +69,9 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
         let _ = outbox.try_send(Message::Keychain(state));
     }
     let (close, closing) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let connections = Arc::new(Connections::as_the_system_allows());
     let serving =
-        Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string(), closing, places };
+        Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string(), closing, connections };
     let served = tokio::spawn(socket::serve(listener, serving.clone()));
     tokio::spawn(stop_on_signal(outbox));
     tracing::info!("serving {}", socket_path.display());
@@ -72,9 +82,9 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     if own {
         let _ = std::fs::remove_file(&socket_path);
     }
-    drop(lock);
+    drop(taken);
     let _ = close.send(true);
-    serving.ended().await;
+    serving.connections.ended().await;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::grants::{Endpoints, Tokens};
 use crate::http::{Call, Http, NoAnswer, Seen, host};
 use larder_core::effect::{Grant, Outcome};
-use larder_core::names::Scope;
+use larder_core::names::{Part, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::time::Now;
 use oauth2::basic::{
@@ -104,8 +104,15 @@ pub async fn exchange(
     ended(answer, asks, None, sent, call.seen()).bound_to(call.key())
 }
 
-/// Refreshes (RFC 6749 section 6). A response without a refresh token keeps the one that was sent.
-pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_token: &SecretString) -> Ended {
+/// Refreshes (RFC 6749 section 6), for a part of the grant where one is meant. A response without a refresh token keeps the one
+/// that was sent.
+pub async fn refresh(
+    http: &Http,
+    clock: &dyn Clock,
+    asks: Client<'_>,
+    refresh_token: &SecretString,
+    part: &Part,
+) -> Ended {
     let sent = clock.now();
     let Some(client) = configured(asks) else { return to_fix(broken_endpoint(asks.endpoints)) };
     let call = match Call::new(http, clock, asks) {
@@ -114,9 +121,10 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
     };
     // Sending is the second of the three places that tokens are exposed for.
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-    let mut request = client.exchange_refresh_token(&token);
-    if let Some(resource) = &asks.endpoints.resource {
-        request = request.add_extra_param("resource", resource.as_str());
+    let scopes = part.scopes().map(|scope| oauth2::Scope::new(scope.0));
+    let mut request = client.exchange_refresh_token(&token).add_scopes(scopes);
+    if let Some(resource) = resource(asks, part) {
+        request = request.add_extra_param("resource", resource);
     }
     let answer = request.request_async(&call).await;
     ended(answer, asks, Some(refresh_token), sent, call.seen()).bound_to(call.key())
@@ -124,17 +132,25 @@ pub async fn refresh(http: &Http, clock: &dyn Clock, asks: Client<'_>, refresh_t
 
 /// Asks for a token in the client's own name (RFC 6749 section 4.4), the first one or the next: it is the same request,
 /// and nothing is spent by it.
-pub async fn client_credentials(http: &Http, clock: &dyn Clock, asks: Client<'_>, scopes: &[Scope]) -> Ended {
+pub async fn client_credentials(
+    http: &Http,
+    clock: &dyn Clock,
+    asks: Client<'_>,
+    scopes: &[Scope],
+    part: &Part,
+) -> Ended {
     let sent = clock.now();
     let Some(client) = configured(asks) else { return to_fix(broken_endpoint(asks.endpoints)) };
     let call = match Call::new(http, clock, asks) {
         Ok(call) => call,
         Err(problem) => return to_fix(problem),
     };
+    let narrower: Vec<_> = part.scopes().collect();
+    let scopes = if narrower.is_empty() { scopes } else { &narrower };
     let scopes = scopes.iter().map(|scope| oauth2::Scope::new(scope.0.clone()));
     let mut request = client.exchange_client_credentials().add_scopes(scopes);
-    if let Some(resource) = &asks.endpoints.resource {
-        request = request.add_extra_param("resource", resource.as_str());
+    if let Some(resource) = resource(asks, part) {
+        request = request.add_extra_param("resource", resource);
     }
     let answer = request.request_async(&call).await;
     let mut ended = ended(answer, asks, None, sent, call.seen()).bound_to(call.key());
@@ -146,6 +162,11 @@ pub async fn client_credentials(http: &Http, clock: &dyn Clock, asks: Client<'_>
         (tokens.refresh_token, tokens.id_token) = (None, None);
     }
     ended
+}
+
+/// Whom the token is for (RFC 8707 section 2.2).
+fn resource<'a>(asks: Client<'a>, part: &'a Part) -> Option<&'a str> {
+    if part.resource.is_empty() { asks.endpoints.resource.as_deref() } else { Some(&part.resource) }
 }
 
 impl Ended {

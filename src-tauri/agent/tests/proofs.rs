@@ -14,7 +14,7 @@ use larder_agent::token_endpoint::{Client, client_credentials, exchange, refresh
 use larder_agent::{device, grants, pushed};
 use larder_core::account::GrantType;
 use larder_core::effect::Outcome;
-use larder_core::names::ProviderName;
+use larder_core::names::{Part, ProviderName};
 use larder_core::problem::Problem;
 use larder_core::time::{BootTime, Now, WallTime};
 use oauth2::{AuthorizationCode, PkceCodeVerifier};
@@ -122,6 +122,7 @@ fn endpoints(at: &Url, method: &str) -> Endpoints {
         userinfo_endpoint: None,
         jwks_uri: None,
         resource: None,
+        other_resources: Vec::new(),
         grant_type: GrantType::AuthorizationCode,
         terms: larder_core::account::Terms::default(),
     }
@@ -141,7 +142,7 @@ const SECOND: &str = "dpop-nonce: n-2\r\n";
 async fn refreshed(http: &Http, at: &Url, key: Option<&DpopKey>) -> (Outcome, Option<Tokens>) {
     let endpoints = endpoints(at, "none");
     let client = Client { endpoints: &endpoints, secret: None, provider: "work", dpop: key };
-    let ended = refresh(http, &CLOCK, client, &"rt-1".into()).await;
+    let ended = refresh(http, &CLOCK, client, &"rt-1".into(), &Part::default()).await;
     (ended.outcome, ended.tokens)
 }
 
@@ -237,14 +238,14 @@ async fn a_client_that_asks_for_itself_proves_its_key_and_keeps_no_refresh_token
     let endpoints = Endpoints { grant_type: GrantType::ClientCredentials, ..endpoints(&at, "client_secret_post") };
     let (http, key, secret) = (http(), DpopKey::generate().unwrap(), SecretString::from("s3cret"));
     let client = Client { endpoints: &endpoints, secret: Some(&secret), provider: "work", dpop: Some(&key) };
-    let ended = client_credentials(&http, &CLOCK, client, &["a".into(), "b".into()]).await;
+    let ended = client_credentials(&http, &CLOCK, client, &["a".into(), "b".into()], &Part::default()).await;
     let Outcome::Tokens(grant) = ended.outcome else { panic!("{:?}", ended.outcome) };
     // RFC 6749 section 4.4.3: there should have been none, and none is needed.
     assert!(grant.refreshable);
     let tokens = ended.tokens.unwrap();
     assert!(tokens.refresh_token.is_none());
     assert_eq!(tokens.bound_to().unwrap().thumbprint(), key.thumbprint());
-    let ended = client_credentials(&http, &CLOCK, client, &[]).await;
+    let ended = client_credentials(&http, &CLOCK, client, &[], &Part::default()).await;
     assert!(matches!(ended.outcome, Outcome::NeedsFix(Problem::ClientRefused { .. })), "{:?}", ended.outcome);
     let came = serving.await.unwrap();
     assert_eq!(came[1].nonce(), "n-1");
@@ -265,7 +266,7 @@ async fn every_request_has_an_assertion_of_its_own() {
     let (endpoints, secret, key) =
         (endpoints(&at, "private_key_jwt"), SecretString::from(CLIENT_KEY), DpopKey::generate().unwrap());
     let client = Client { endpoints: &endpoints, secret: Some(&secret), provider: "work", dpop: Some(&key) };
-    let ended = refresh(&http(), &CLOCK, client, &"rt-1".into()).await;
+    let ended = refresh(&http(), &CLOCK, client, &"rt-1".into(), &Part::default()).await;
     assert!(matches!(ended.outcome, Outcome::Tokens(_)), "{:?}", ended.outcome);
     let came = serving.await.unwrap();
     assert_ne!(came[0].form["client_assertion"], came[1].form["client_assertion"]);
@@ -277,7 +278,7 @@ async fn every_request_has_an_assertion_of_its_own() {
     // A key that cannot be used is found out before anything is sent.
     let secret = SecretString::from("not a key");
     let client = Client { endpoints: &endpoints, secret: Some(&secret), provider: "work", dpop: Some(&key) };
-    let ended = refresh(&http(), &CLOCK, client, &"rt-1".into()).await;
+    let ended = refresh(&http(), &CLOCK, client, &"rt-1".into(), &Part::default()).await;
     assert!(matches!(ended.outcome, Outcome::NeedsFix(Problem::BadClientKey { .. })), "{:?}", ended.outcome);
 }
 

@@ -14,14 +14,18 @@ pub enum Act {
     RefreshAll,
     /// Chooses a provider, in the window.
     SignIn,
-    /// Opens the keychain.
+    /// Opens the keychain, and ends a lock.
     Unlock,
+    /// Has no program get a token until it is unlocked.
+    Lock,
     /// Opens the window, as it was.
     Open,
     /// Shows the accounts.
     Accounts,
     /// Shows what happened.
     Activity,
+    /// Shows which programs may ask.
+    Programs,
     /// Starts Larder at login, or no more.
     StartAtLogin,
     /// An editing command in the window, as WebKit names it.
@@ -37,9 +41,11 @@ const PLAIN: &[(&str, Act)] = &[
     ("refresh-all", Act::RefreshAll),
     ("sign-in", Act::SignIn),
     ("unlock", Act::Unlock),
+    ("lock", Act::Lock),
     ("open", Act::Open),
     ("accounts", Act::Accounts),
     ("activity", Act::Activity),
+    ("programs", Act::Programs),
     ("start-at-login", Act::StartAtLogin),
     ("cut", Act::Edit("Cut")),
     ("copy", Act::Edit("Copy")),

@@ -29,7 +29,20 @@ pub fn see(app: &AppHandle, house: &HouseView) {
     let before = notices.next();
     let signed_in = notices.see(house, Instant::now());
     let next = notices.next();
+    let asks = notices.asks(house);
     drop(notices);
+    if let Some(notice) = asks {
+        // Only its person can go on, and a program waits.
+        window::open(app, None, None);
+        later(app, TO_THE_FRONT, move |app| {
+            let house = app.state::<Shell>().link.shown();
+            // It may be answered by now, or its window be seen.
+            if !window::is_in_front(app) && house.is_some_and(|house| !notice.is_over(&house)) {
+                window::call(app);
+                notify::show(app, notice, |_| {});
+            }
+        });
+    }
     if let Some(next) = next.filter(|next| before != Some(*next)) {
         later(app, next.saturating_duration_since(Instant::now()), |app| {
             for notice in lock(&app.state::<Shell>().notices).due(Instant::now()) {
@@ -78,6 +91,8 @@ pub fn clicked(app: &AppHandle, notice: &Notice, token: Option<String>) {
             [one] => shell::account_line(app, one.id.clone()),
             _ => window::open(app, Some(Page::Accounts), token),
         },
+        // Over whatever page it shows.
+        Notice::Asks { .. } => window::open(app, None, token),
         Notice::Recovered(_) | Notice::SignedIn { .. } | Notice::Background => {
             window::open(app, Some(Page::Accounts), token);
         }

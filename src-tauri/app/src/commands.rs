@@ -2,13 +2,14 @@
 //! token, verifier, code or key; a client secret comes in by one, and out by none. A command that fails rejects with the [`Problem`].
 
 use crate::actions::{self, More, SignOut};
+use crate::consent::{self, Policy};
 use crate::link::Link;
 use crate::picture::{self, Picture};
 use crate::providers::{self, Found, NewProvider, Secret};
 use crate::window;
-use larder_core::names::{AccountId, AttemptId, ProviderName};
+use larder_core::names::{AccountId, AttemptId, PromptId, ProviderName};
 use larder_core::problem::Problem;
-use larder_core::protocol::OnWire;
+use larder_core::protocol::{Choice, Decision, OnWire};
 use larder_core::view::{EventView, HouseView, RedirectKind, ReportLine};
 use std::sync::Arc;
 use tauri::{AppHandle, State};
@@ -172,6 +173,37 @@ pub async fn unlock(agent: Agent<'_>) -> Result<(), Problem> {
     off(&agent, actions::unlock).await
 }
 
+/// What its person says to the program that asks. The window alone may: the agent takes it from this process.
+#[tauri::command]
+pub async fn answer_prompt(agent: Agent<'_>, prompt: PromptId, choice: Choice) -> Result<(), Problem> {
+    off(&agent, move |link| consent::answer(link, prompt, choice)).await
+}
+
+#[tauri::command]
+pub async fn policy(agent: Agent<'_>) -> Result<Policy, Problem> {
+    off(&agent, consent::policy).await
+}
+
+#[tauri::command]
+pub async fn set_policy(
+    agent: Agent<'_>,
+    program: Option<String>,
+    account: Option<String>,
+    decision: Decision,
+) -> Result<(), Problem> {
+    off(&agent, move |link| consent::set_policy(link, program, account, decision)).await
+}
+
+#[tauri::command]
+pub async fn remove_rule(agent: Agent<'_>, program: String, account: String) -> Result<(), Problem> {
+    off(&agent, move |link| consent::remove_rule(link, program, account)).await
+}
+
+#[tauri::command]
+pub async fn lock(agent: Agent<'_>) -> Result<(), Problem> {
+    off(&agent, consent::lock).await
+}
+
 #[tauri::command]
 pub async fn events(agent: Agent<'_>) -> Result<Vec<EventView>, Problem> {
     off(&agent, actions::events).await
@@ -195,7 +227,7 @@ mod tests {
             .filter_map(|text| text.strip_prefix("pub async fn ")?.split('(').next())
             .map(|name| format!("allow-{}", name.replace('_', "-")))
             .collect();
-        assert_eq!(expected.len(), 25);
+        assert_eq!(expected.len(), 30);
         expected.extend(["core:event:allow-listen", "core:event:allow-unlisten"].map(str::to_owned));
         expected.sort();
         let mut allowed: Vec<&str> =

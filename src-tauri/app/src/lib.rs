@@ -9,6 +9,7 @@ mod args;
 mod attention;
 mod browser;
 mod commands;
+mod consent;
 mod demo;
 mod entry;
 mod folder;

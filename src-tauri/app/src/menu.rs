@@ -6,7 +6,7 @@ use crate::link::Picture;
 use crate::moment::Zone;
 use larder_core::problem::Exit;
 use larder_core::time::WallTime;
-use larder_core::view::{AccountState, AccountView, HouseView, KeychainState};
+use larder_core::view::{AccountState, AccountView, AskingProgram, HouseView, KeychainState, LockState};
 
 /// The tray menu's name, with which its ids begin.
 pub const TRAY: &str = "tray";
@@ -82,6 +82,10 @@ pub fn tray(picture: &Picture, zone: &Zone, login: Option<bool>) -> Vec<Entry> {
         entries.push(refresh_now(house, None));
         entries.push(item("Sign in…", Act::SignIn));
         entries.push(sign_out(house));
+        entries.push(match house.locked {
+            LockState::Unlocked => item("Lock hand-outs", Act::Lock),
+            LockState::Locked | LockState::Sealed => item("Unlock hand-outs", Act::Unlock),
+        });
     }
     entries.push(item("Open Larder", Act::Open));
     entries.extend(at_login(login));
@@ -106,7 +110,11 @@ pub fn bar(picture: &Picture, login: Option<bool>) -> Vec<Entry> {
     // No keys of their own: the web view has them already, and it alone knows what is selected.
     let edit = [("Cut", "Cut"), ("Copy", "Copy"), ("Paste", "Paste"), ("Select all", "SelectAll")]
         .map(|(text, command)| item(text, Act::Edit(command)));
-    let view = vec![keyed("Accounts", Act::Accounts, "CmdOrCtrl+1"), keyed("Activity", Act::Activity, "CmdOrCtrl+2")];
+    let view = vec![
+        keyed("Accounts", Act::Accounts, "CmdOrCtrl+1"),
+        keyed("Activity", Act::Activity, "CmdOrCtrl+2"),
+        keyed("Programs", Act::Programs, "CmdOrCtrl+3"),
+    ];
     vec![
         Entry::Sub { text: LARDER, entries: larder },
         Entry::Sub { text: "Edit", entries: edit.into() },
@@ -116,6 +124,14 @@ pub fn bar(picture: &Picture, login: Option<bool>) -> Vec<Entry> {
 
 fn lines(house: &HouseView, zone: &Zone) -> Vec<Entry> {
     let mut lines = Vec::new();
+    if let Some(prompt) = house.prompts.first() {
+        lines.push(item(format!("{} asks for {}…", program_name(&prompt.program), prompt.label), Act::Open));
+    }
+    match house.locked {
+        LockState::Unlocked => {}
+        LockState::Locked => lines.push(note("Hand-outs are locked")),
+        LockState::Sealed => lines.push(note("Sealed: nothing is handed out or refreshed")),
+    }
     match house.keychain.state {
         KeychainState::Locked => lines.push(item("The keychain is locked — unlock it…", Act::Unlock)),
         KeychainState::Absent => lines.push(item("No keychain answers", Act::Open)),
@@ -134,6 +150,15 @@ fn lines(house: &HouseView, zone: &Zone) -> Vec<Entry> {
         lines.push(note("No accounts yet"));
     }
     lines
+}
+
+/// What a program is called: the last part of its path, which it chose itself. It may hold no more than a line does.
+pub fn program_name(program: &AskingProgram) -> String {
+    /// So much of it stands in a menu or a notification.
+    const MOST: usize = 32;
+    let name = program.path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("An unknown program");
+    let plain: String = name.chars().filter(|letter| !letter.is_control()).collect();
+    if plain.chars().count() > MOST { plain.chars().take(MOST).chain(['…']).collect() } else { plain }
 }
 
 /// An account in words.

@@ -1,8 +1,9 @@
 //! What the menus say.
 
 use super::*;
+use larder_core::names::PromptId;
 use larder_core::problem::Problem;
-use larder_core::view::{KeychainView, TrayState};
+use larder_core::view::{KeychainView, PromptView, TrayState};
 
 /// 2025-11-24 14:00 UTC.
 pub const NOW: WallTime = WallTime(1_763_992_800_000);
@@ -41,6 +42,8 @@ pub fn house(accounts: Vec<AccountView>) -> HouseView {
         problems: Vec::new(),
         tray: TrayState::Fresh,
         next_refresh: None,
+        prompts: Vec::new(),
+        locked: larder_core::view::LockState::Unlocked,
     }
 }
 
@@ -114,6 +117,7 @@ fn the_tray_shows_accounts_in_the_house_s_order_then_what_can_be_done() {
             "Refresh now",
             "Sign in…",
             "Sign out: work, mail",
+            "Lock hand-outs",
             "Open Larder",
             "Quit",
             "Quit Larder completely",
@@ -150,6 +154,53 @@ fn a_locked_keychain_is_opened_by_a_click_on_its_line() {
     assert_eq!(entries[1], item("Something needs a look…", Act::Open));
 }
 
+pub fn prompt(id: &str, path: &str) -> PromptView {
+    PromptView {
+        id: PromptId(id.to_owned()),
+        account: "a".into(),
+        label: "work".to_owned(),
+        program: AskingProgram {
+            path: path.to_owned(),
+            arguments: Vec::new(),
+            pid: 7,
+            started_by: None,
+            anything_run_by: false,
+        },
+        until: NOW,
+        waiting: 1,
+    }
+}
+
+#[test]
+fn a_program_that_asks_stands_first_and_leads_to_the_window() {
+    let mut house = house(vec![account("a", "work", AccountState::Fresh)]);
+    house.prompts = vec![prompt("1", "/usr/bin/git"), prompt("2", "/usr/bin/curl")];
+    assert_eq!(tray(&known(house), &Zone::utc(), None)[0], item("git asks for work…", Act::Open));
+    let name = |path: &str| program_name(&prompt("1", path).program);
+    assert_eq!(name(""), "An unknown program");
+    assert_eq!(name("/"), "An unknown program");
+    assert_eq!(name("/tmp/a\nb\u{1b}[2J"), "ab[2J");
+    assert_eq!(name(&"x".repeat(4000)), format!("{}…", "x".repeat(32)));
+}
+
+#[test]
+fn a_lock_is_said_and_ended_by_the_same_place_that_locks() {
+    let with = |locked| {
+        let mut house = house(vec![account("a", "work", AccountState::Fresh)]);
+        house.locked = locked;
+        texts(&tray(&known(house), &Zone::utc(), None))
+    };
+    assert!(with(LockState::Unlocked).contains(&"Lock hand-outs".to_owned()));
+    for (locked, said) in [
+        (LockState::Locked, "(Hand-outs are locked)"),
+        (LockState::Sealed, "(Sealed: nothing is handed out or refreshed)"),
+    ] {
+        assert_eq!(with(locked)[0], said);
+        assert!(with(locked).contains(&"Unlock hand-outs".to_owned()));
+        assert!(!with(locked).contains(&"Lock hand-outs".to_owned()));
+    }
+}
+
 #[test]
 fn ids_are_unique_and_do_not_change_with_label_or_state() {
     let before = ids(&tray(&known(house(vec![account("a", "work", AccountState::Fresh)])), &Zone::utc(), None));
@@ -170,7 +221,7 @@ fn the_bar_changes_only_with_who_can_be_signed_out() {
         [
             "Larder: Sign in…, Sign out: work, Refresh now, --, Quit",
             "Edit: Cut, Copy, Paste, Select all",
-            "View: Accounts, Activity"
+            "View: Accounts, Activity, Programs"
         ]
     );
     let larder = |entries: &[Entry]| texts(entries).remove(0);

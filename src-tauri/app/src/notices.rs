@@ -2,7 +2,8 @@
 //! Nothing here shows anything. Never a storm: accounts that ask within [`GATHERED`] become one notice, and an account
 //! that has been told of is silent until its state has changed.
 
-use larder_core::names::AccountId;
+use crate::menu::program_name;
+use larder_core::names::{AccountId, PromptId};
 use larder_core::time::WallTime;
 use larder_core::view::{AccountState, AccountView, HouseView};
 use std::collections::BTreeMap;
@@ -37,6 +38,15 @@ pub enum Notice {
     SignedIn {
         /// Name, address or label.
         who: String,
+    },
+    /// A program waits for an answer, and its window may not have come to the front.
+    Asks {
+        /// Of which question.
+        prompt: PromptId,
+        /// What it is called.
+        program: String,
+        /// For which account.
+        label: String,
     },
     /// The window was closed where nothing shows that Larder goes on.
     Background,
@@ -91,6 +101,12 @@ impl Notice {
                 button: None,
                 passing: true,
             },
+            Self::Asks { program, label, .. } => Words {
+                title: format!("{program} asks for {label}"),
+                body: "Nothing is handed out until you have answered in Larder's window.".to_owned(),
+                button: Some("Answer"),
+                passing: false,
+            },
             Self::Background => Words {
                 title: "Larder goes on".to_owned(),
                 body: "Larder keeps your accounts fresh in the background. Start Larder again to open its window."
@@ -106,7 +122,11 @@ impl Notice {
         let asks = |named: &Named| {
             house.accounts.iter().any(|known| known.id == named.id && known.state == AccountState::SignInAgain)
         };
-        matches!(self, Self::SignIn(accounts) if !accounts.iter().any(asks))
+        match self {
+            Self::SignIn(accounts) => !accounts.iter().any(asks),
+            Self::Asks { prompt, .. } => house.prompts.iter().all(|known| known.id != *prompt),
+            Self::Recovered(_) | Self::SignedIn { .. } | Self::Background => false,
+        }
     }
 }
 
@@ -161,6 +181,8 @@ pub struct Notices {
     sign_in: Gathering,
     recovered: Gathering,
     redirect: Option<Instant>,
+    /// The question that its person was called for last.
+    asked: Option<PromptId>,
 }
 
 impl Notices {
@@ -191,6 +213,14 @@ impl Notices {
         self.sign_in.keep(house, |state| state == AccountState::SignInAgain);
         self.recovered.keep(house, |state| matches!(state, AccountState::Fresh | AccountState::Refreshing));
         signed_in
+    }
+
+    /// A question that its person has not been called for yet: the one whose turn it is.
+    pub fn asks(&mut self, house: &HouseView) -> Option<Notice> {
+        let prompt = house.prompts.first().filter(|prompt| self.asked.as_ref() != Some(&prompt.id))?;
+        self.asked = Some(prompt.id.clone());
+        let program = program_name(&prompt.program);
+        Some(Notice::Asks { prompt: prompt.id.clone(), program, label: prompt.label.clone() })
     }
 
     fn follow(&mut self, account: &AccountView, old: Option<Known>, now: Instant) -> Known {

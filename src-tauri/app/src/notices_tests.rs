@@ -1,7 +1,7 @@
 //! What is told, and what is not.
 
 use super::*;
-use crate::menu::tests::{account, house};
+use crate::menu::tests::{account, house, prompt};
 use AccountState as S;
 
 /// The notices of one app, at moments of the test's own.
@@ -138,4 +138,21 @@ fn a_notice_is_over_when_nobody_in_it_asks_any_more() {
     assert!(!Notice::Background.is_over(&standing(&[])));
     let words = notice.words();
     assert_eq!((words.body.as_str(), words.button), ("work, mail", Some("Open Larder")));
+}
+
+#[test]
+fn its_person_is_called_once_for_each_question_whose_turn_it_is() {
+    let mut notices = Notices::default();
+    let mut house = standing(&[("work", S::Fresh)]);
+    assert_eq!(notices.asks(&house), None);
+    house.prompts = vec![prompt("1", "/usr/bin/git"), prompt("2", "/usr/bin/curl")];
+    let first = notices.asks(&house).expect("a question");
+    assert_eq!(first.words().title, "git asks for work");
+    assert_eq!(notices.asks(&house), None, "it was called for");
+    assert!(!first.is_over(&house));
+    house.prompts.remove(0);
+    assert!(first.is_over(&house));
+    assert_eq!(notices.asks(&house).expect("the next").words().title, "curl asks for work");
+    house.prompts.clear();
+    assert_eq!(notices.asks(&house), None);
 }

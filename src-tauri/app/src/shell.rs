@@ -4,6 +4,7 @@
 use crate::act::Act;
 use crate::actions::{self, More, SignOut};
 use crate::attention;
+use crate::consent;
 use crate::link::{Link, News, lock};
 use crate::login;
 use crate::menu;
@@ -130,6 +131,8 @@ pub fn click(app: &AppHandle, id: &str) {
         Some(Act::SignIn) => window::open(app, Some(Page::SignIn), None),
         Some(Act::Open) => window::open(app, None, None),
         Some(Act::Accounts) => window::open(app, Some(Page::Accounts), None),
+        Some(Act::Lock) => ask(app, consent::lock),
+        Some(Act::Programs) => window::open(app, Some(Page::Programs), None),
         Some(Act::Activity) => window::open(app, Some(Page::Activity), None),
         Some(Act::StartAtLogin) => start_at_login(app),
         Some(Act::Edit(command)) => window::edit(app, command),

@@ -148,6 +148,11 @@ fn become_app(
             commands::undo_sign_out,
             commands::forget,
             commands::unlock,
+            commands::answer_prompt,
+            commands::policy,
+            commands::set_policy,
+            commands::remove_rule,
+            commands::lock,
             commands::events,
             commands::ready,
         ])

@@ -31,7 +31,7 @@ pub enum Place {
 
 /// Asks for the window's place, and says with what the desktop lets a window come to the front.
 pub fn attach(mut client: Client, activation_token: Option<String>) -> Result<Place, Problem> {
-    match client.ask(Request::AttachWindow { activation_token })? {
+    match client.ask(Request::AttachWindow { activation_token, answers: true })? {
         Answer::Window { other: false } => Ok(Place::Ours(Attached { client })),
         Answer::Window { other: true } => Ok(Place::Taken),
         _ => Err(unexpected("attach-window")),

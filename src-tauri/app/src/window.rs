@@ -23,6 +23,8 @@ pub enum Page {
     SignIn,
     /// What happened.
     Activity,
+    /// Which programs may ask.
+    Programs,
 }
 
 impl Page {
@@ -31,6 +33,7 @@ impl Page {
             Self::Accounts => "accounts",
             Self::SignIn => "sign-in",
             Self::Activity => "activity",
+            Self::Programs => "programs",
         }
     }
 }
@@ -154,6 +157,13 @@ pub fn closed(app: &AppHandle) {
 /// Whether its person has it before them.
 pub fn is_in_front(app: &AppHandle) -> bool {
     app.get_webview_window(LABEL).is_some_and(|window| window.is_focused().unwrap_or(false))
+}
+
+/// Where the desktop does not let it come to the front, its entry in the task bar calls.
+pub fn call(app: &AppHandle) {
+    if let Some(window) = app.get_webview_window(LABEL) {
+        let _ = window.request_user_attention(Some(tauri::UserAttentionType::Critical));
+    }
 }
 
 /// Each of these may fail where the window is just being closed; then there is nothing to show.

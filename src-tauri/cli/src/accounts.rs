@@ -150,6 +150,8 @@ pub mod tests {
             problems: Vec::new(),
             tray: TrayState::Fresh,
             next_refresh: None,
+            prompts: Vec::new(),
+            locked: larder_core::view::LockState::Unlocked,
         }
     }
 

@@ -14,7 +14,7 @@ pub fn unlock(context: &Context) -> Result<(), Failure> {
         }
         answer => drop(answer?),
     }
-    context.print.note("The keychain is open.");
+    context.print.note("The keychain is open, and Larder is not locked.");
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{duration, exec};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use larder_core::protocol::Decision;
-use larder_core::view::RedirectKind;
+use larder_core::protocol::{Decision, MOST_ROWS};
+use larder_core::view::{AuditHead, EventKind, RedirectKind};
 use std::ffi::OsString;
 
 /// The heading of what every command takes.
@@ -82,6 +82,12 @@ pub enum Command {
         /// With `--format xoauth2`: whose mailbox [default: the account's e-mail address]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         user: Option<String>,
+        /// With some of the granted scopes alone (repeatable)
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// For another resource than at the sign-in, where the provider issues tokens for one (RFC 8707)
+        #[arg(long, value_name = "URI")]
+        resource: Option<String>,
         /// The last token you got was answered 401: get a newer one, unless it was replaced meanwhile
         #[arg(long)]
         rejected: bool,
@@ -148,10 +154,28 @@ pub enum Command {
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: u32,
     },
+    /// What happened, row by row, as `audit.db` keeps it for 90 days
+    #[command(args_conflicts_with_subcommands = true)]
+    Audit {
+        #[command(subcommand)]
+        command: Option<Audit>,
+        #[command(flatten)]
+        filter: AuditFilter,
+    },
     /// Look at everything that sign-ins and refreshes need, and say what to do
     #[command(after_help = "Exits with the gravest of what it found: 9, 6, 8, 3, 4, 1, else 0.")]
     Doctor,
-    /// Open the keychain; it may ask you for its password, or this command for your passphrase
+    /// Hand out no token until `larder unlock`; accounts stay fresh
+    #[command(
+        after_help = "It outlasts the agent and a restart of this computer. With --seal nothing is refreshed either, so a\n\
+                            session that its provider ends when it is not used may lapse; the accounts are named."
+    )]
+    Lock {
+        /// Drop the keys from memory too, and refresh nothing
+        #[arg(long)]
+        seal: bool,
+    },
+    /// End the lock and open the keychain; it may ask you for its password, or this command for your passphrase
     #[command(
         after_help = "Where a passphrase opens the keys, it is asked for without echo, or read from stdin where\n\
                             that is no terminal. The first one that you give is the one."
@@ -304,6 +328,43 @@ pub struct AddProvider {
 }
 
 #[derive(Subcommand)]
+pub enum Audit {
+    /// See whether every row is as it was written
+    #[command(after_help = "Exits with 9 at the first row that does not fit, or that is missing.")]
+    Verify {
+        /// See also that nothing was changed since this head was noted
+        #[arg(long, value_name = "HEAD", value_parser = audit_head)]
+        head: Option<AuditHead>,
+    },
+    /// Print the head, to be noted where nobody here can change it
+    #[command(
+        after_help = "A head that is noted elsewhere shows with `larder audit verify --head` any change of what\n\
+                            had happened before. Every hour it goes to the system's journal, where there is one:\n  \
+                            journalctl -t larder-agent"
+    )]
+    Head,
+}
+
+#[derive(Group)]
+pub struct AuditFilter {
+    /// Of this account alone, by label or id
+    #[arg(long)]
+    pub account: Option<String>,
+    /// Of this program alone, by its path or its name
+    #[arg(long)]
+    pub program: Option<String>,
+    /// Of this kind alone, such as handed-out or signed-in
+    #[arg(long, value_parser = event_kind)]
+    pub kind: Option<EventKind>,
+    /// Not longer ago than this, as 90s, 5m, 1h or 7d
+    #[arg(long, value_name = "DURATION", value_parser = duration::seconds)]
+    pub since: Option<u64>,
+    /// So many of the newest
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ROWS)))]
+    pub limit: u32,
+}
+
+#[derive(Subcommand)]
 pub enum Policy {
     /// List the rules; the first that matches decides
     List,
@@ -317,6 +378,15 @@ pub enum Policy {
         #[arg(long, value_name = "PATH", value_parser = program)]
         program: Option<String>,
         /// The account's label or id, or `*` [default: every account]
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// Remove a rule, and what its program was allowed for this session
+    Remove {
+        /// The program's path as `larder policy list` shows it, or `*` [default: `*`]
+        #[arg(long, value_name = "PATH", value_parser = program, required_unless_present = "account")]
+        program: Option<String>,
+        /// The account's label or id, or `*` [default: `*`]
         #[arg(long)]
         account: Option<String>,
     },
@@ -387,6 +457,20 @@ fn redirect(text: &str) -> Result<(Redirect, Option<String>), String> {
 }
 
 /// A rule compares whole paths, so a name alone would match nothing, ever.
+fn audit_head(text: &str) -> Result<AuditHead, String> {
+    let head = text.trim().split_once(':').and_then(|(number, hash)| {
+        let hex = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = number.parse().ok().filter(|number| *number >= 0)?;
+        hex.then(|| AuditHead { number, hash: hash.to_ascii_lowercase() })
+    });
+    head.ok_or_else(|| "a head is what `larder audit head` prints, a number, a colon and 64 hex digits".to_owned())
+}
+
+fn event_kind(text: &str) -> Result<EventKind, String> {
+    let unknown = |_| "there is no such kind; `larder audit --json` shows their names".to_owned();
+    serde_json::from_value(text.into()).map_err(unknown)
+}
+
 fn program(text: &str) -> Result<String, String> {
     if text == "*" || std::path::Path::new(text).is_absolute() {
         Ok(text.to_owned())

@@ -5,6 +5,7 @@ use crate::print::{Failure, cell};
 use crate::words;
 use larder_client::{Answer, Push, Request, sentence, unexpected};
 use larder_core::view::EventView;
+use std::fmt::Write as _;
 
 pub fn events(context: &Context, follow: bool, limit: u32) -> Result<(), Failure> {
     let mut client = context.connect()?;
@@ -38,12 +39,16 @@ fn print(context: &Context, event: &EventView) -> Result<(), Failure> {
     context.print.answer(event, line)
 }
 
-fn line(event: &EventView) -> String {
+/// An event, for people.
+pub fn line(event: &EventView) -> String {
     let mut line = format!("{}  {:<17}", words::moment(event.at), words::event(event.kind));
     let who = event.label.as_deref().or(event.account.as_ref().map(|id| id.as_str()));
     for part in [who, event.program.as_deref()].into_iter().flatten() {
         line.push_str("  ");
         line.push_str(&cell(part));
+    }
+    if let Some(last) = event.last {
+        let _ = write!(line, "  {} times until {}", event.count, words::moment(last));
     }
     if let Some(problem) = &event.problem {
         line.push_str("  ");
@@ -66,13 +71,13 @@ mod tests {
     #[test]
     fn an_event_is_a_line_that_its_program_cannot_break() {
         let event = EventView {
-            at: WallTime(1_700_000_000_000),
-            kind: EventKind::HandedOut,
             account: Some("id".into()),
             label: Some("work".to_owned()),
             program: Some("/tmp/a\nb".to_owned()),
-            problem: None,
+            ..EventView::new(WallTime(1_700_000_000_000), EventKind::HandedOut)
         };
         assert_eq!(line(&event), "2023-11-14T22:13:20Z  token handed out   work  /tmp/a\u{FFFD}b");
+        let often = EventView { count: 3, last: Some(WallTime(1_700_000_059_000)), ..event };
+        assert!(line(&often).ends_with("b  3 times until 2023-11-14T22:14:19Z"));
     }
 }

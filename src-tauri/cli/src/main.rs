@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod args;
+mod audit;
 mod browser;
 mod doctor;
 mod duration;
@@ -10,6 +11,7 @@ mod events;
 mod exec;
 mod formats;
 mod git;
+mod lock;
 mod passphrase;
 mod policy;
 mod print;
@@ -22,7 +24,7 @@ mod words;
 
 use args::{Args, Command};
 use clap::Parser;
-use larder_client::{Client, Problem, Start, Wanted};
+use larder_client::{Client, Problem, Scope, Start, Wanted};
 use larder_core::problem::Exit;
 use print::{Failure, Print};
 use std::process::ExitCode;
@@ -69,10 +71,24 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Callback { url } => sign_in::callback(context, url)?,
         Command::Accounts => accounts::list(context)?,
         Command::Status => return status::status(context),
-        Command::Token { account, min_validity, format, user, rejected, rejected_token, dpop, dpop_nonce } => {
+        Command::Token {
+            account,
+            min_validity,
+            format,
+            user,
+            scope,
+            resource,
+            rejected,
+            rejected_token,
+            dpop,
+            dpop_nonce,
+        } => {
             let rejected = rejected::rejected(rejected, rejected_token.is_some())?;
             let dpop = accounts::proof(dpop, dpop_nonce);
-            accounts::token(context, &account, Wanted { min_validity, dpop, rejected }, format, user)?;
+            // As RFC 6749 section 3.3 writes several.
+            let scopes = scope.iter().flat_map(|scopes| scopes.split_whitespace()).map(Scope::from).collect();
+            let wanted = Wanted { min_validity, dpop, rejected, scopes, resource };
+            accounts::token(context, &account, wanted, format, user)?;
         }
         Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
         Command::GitCredential { operation } => return git::credential(context, &operation),
@@ -83,7 +99,9 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Audit { command, filter } => audit::run(context, command, filter)?,
         Command::Doctor => return doctor::doctor(context),
+        Command::Lock { seal } => lock::lock(context, seal)?,
         Command::Unlock => agent::unlock(context)?,
         Command::Agent { stop } => agent::agent(context, stop)?,
     }

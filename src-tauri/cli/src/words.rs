@@ -137,6 +137,12 @@ pub fn event(kind: EventKind) -> &'static str {
         EventKind::Unsaved => "not written yet",
         EventKind::HandedOut => "token handed out",
         EventKind::Refused => "token refused",
+        EventKind::AllowedOnce => "allowed once",
+        EventKind::AllowedForSession => "allowed for now",
+        EventKind::AllowedAlways => "allowed always",
+        EventKind::Locked => "locked",
+        EventKind::Sealed => "sealed",
+        EventKind::Unlocked => "unlocked",
         EventKind::SignedOut => "signed out",
         EventKind::Revoked => "session revoked",
         EventKind::RevocationFailed => "not revoked",
@@ -156,10 +162,14 @@ pub fn moment(at: WallTime) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since.min(LAST)).to_string()
 }
 
+/// What this machine's clock says.
+pub fn now() -> WallTime {
+    WallTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, larder_core::time::millis))
+}
+
 /// How long it is until `until`, by this machine's clock.
 pub fn from_now(until: WallTime) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, larder_core::time::millis);
-    duration::words(until.0.saturating_sub(now))
+    duration::words(until.0.saturating_sub(now().0))
 }
 
 /// Whether a problem only repeats an account's state.

@@ -21,6 +21,7 @@ mod stream;
 mod version;
 mod wire;
 
+pub use larder_core::names::Scope;
 pub use larder_core::problem::Problem;
 pub use larder_core::profile::Profile;
 pub use larder_core::protocol::{Answer, OnWire, ProofFor, Push, Rejected, Request};
@@ -45,11 +46,17 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// [`Problem::AttemptExpired`]; a minute more, so that it is the agent that says so.
 const AWAIT_SIGN_IN: Duration = Duration::from_secs(11 * 60);
 
+/// How long [`Request::Token`] waits: its person may have to be asked, which ends by itself, and then a refresh may come.
+const TOKEN: Duration = Duration::from_secs(3 * 60);
+
 /// How long [`Request::Unlock`] waits: a person looks for and types a password meanwhile.
 const UNLOCK: Duration = Duration::from_secs(5 * 60);
 
 /// How long [`Request::Find`] and [`Request::Adopt`] wait: up to a dozen requests, to servers that may be slow.
 const DISCOVERY: Duration = Duration::from_secs(3 * 60);
+
+/// How long [`Request::AuditVerify`] waits.
+const AUDIT: Duration = Duration::from_secs(2 * 60);
 
 /// How long a Hello may take: the agent answers it without asking keychain, disk or network.
 const HELLO: Duration = Duration::from_secs(10);
@@ -83,15 +90,20 @@ pub fn stop(profile: &Profile) -> Result<bool, Problem> {
 /// The same request once more, where asking twice is the same as asking once.
 fn repeatable(request: &Request) -> Option<Request> {
     match request {
-        Request::Token { account, min_validity, dpop, rejected } => Some(Request::Token {
+        Request::Token { account, min_validity, dpop, rejected, scopes, resource } => Some(Request::Token {
             account: account.clone(),
             min_validity: *min_validity,
             dpop: dpop.clone(),
             rejected: rejected.clone(),
+            scopes: scopes.clone(),
+            resource: resource.clone(),
         }),
         Request::GitAccounts { to } => Some(Request::GitAccounts { to: to.clone() }),
         Request::Refresh { account } => Some(Request::Refresh { account: account.clone() }),
         Request::Events { limit } => Some(Request::Events { limit: *limit }),
+        Request::Audit { filter } => Some(Request::Audit { filter: filter.clone() }),
+        Request::AuditVerify { noted } => Some(Request::AuditVerify { noted: noted.clone() }),
+        Request::AuditHead => Some(Request::AuditHead),
         Request::Provider { name } => Some(Request::Provider { name: name.clone() }),
         Request::View => Some(Request::View),
         Request::Providers => Some(Request::Providers),
@@ -146,6 +158,10 @@ pub struct Wanted {
     pub dpop: Option<ProofFor>,
     /// A newer one than this, which was answered 401.
     pub rejected: Option<Rejected>,
+    /// Some of the scopes that were granted; all, where none are named.
+    pub scopes: Vec<Scope>,
+    /// Whom it is to be for (RFC 8707), where that is another than at the sign-in.
+    pub resource: Option<String>,
 }
 
 /// A connection to a profile's agent. One request at a time; a program that needs more opens more of them.
@@ -219,7 +235,7 @@ impl Client {
     }
 
     /// How long [`Client::ask`] waits for an answer; `None` is for ever. What waits for a person
-    /// ([`Request::AwaitSignIn`], [`Request::Unlock`]) waits minutes in any case.
+    /// ([`Request::AwaitSignIn`], [`Request::Token`], [`Request::Unlock`]) waits minutes in any case.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
@@ -235,7 +251,10 @@ impl Client {
         let at_least = match request {
             Request::AwaitSignIn { .. } => AWAIT_SIGN_IN,
             Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
+            // A row takes a microsecond or two; there are millions at the most.
+            Request::AuditVerify { .. } => AUDIT,
             Request::Unlock { .. } => UNLOCK,
+            Request::Token { .. } => TOKEN,
             _ => Duration::ZERO,
         };
         let timeout = self.timeout.map(|timeout| timeout.max(at_least));
@@ -305,9 +324,16 @@ impl Client {
     /// As [`Client::token`] and [`Client::proven_token`]; [`Problem::TokenRejected`] where the token that was rejected came
     /// instead of one that was.
     pub fn token_as(&mut self, account: &str, wanted: Wanted) -> Result<Token, Problem> {
-        let Wanted { min_validity, dpop, rejected } = wanted;
+        let Wanted { min_validity, dpop, rejected, scopes, resource } = wanted;
         let proven = dpop.is_some();
-        match self.ask(Request::Token { account: account.to_owned(), min_validity, dpop, rejected })? {
+        match self.ask(Request::Token {
+            account: account.to_owned(),
+            min_validity,
+            dpop,
+            rejected,
+            scopes,
+            resource,
+        })? {
             // An agent from before there were proofs ignores that one was asked for.
             Answer::Token { dpop, .. } if proven && dpop.is_none() => Err(unexpected("token")),
             Answer::Token { access_token, token_type, expires_at, scope, account, dpop } => {

@@ -1,10 +1,11 @@
 //! One account: how its session stands, and what follows when something happens to it.
 
 mod clearing;
+pub mod parts;
 mod refreshing;
 
 use crate::effect::{Arrival, Effect, Grant};
-use crate::names::{AccountId, Digest, Generation, Operation, ProviderName, Scope};
+use crate::names::{AccountId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Problem, Why};
 use crate::schedule;
 use crate::time::{Moment, Now, WallTime, millis};
@@ -39,6 +40,8 @@ pub struct Account {
     pub session_ends: Option<WallTime>,
     /// What its provider's refreshes do.
     pub terms: Terms,
+    /// Its further access tokens.
+    pub parts: parts::Parts,
 }
 
 impl Account {
@@ -330,6 +333,10 @@ pub enum Event {
     Look,
     /// A person or an asker wants a refresh, and the budgets allow one now.
     RefreshNow,
+    /// The same, for a token for a part of the grant.
+    RefreshFor(Part),
+    /// A token for a part of the grant that was believed to be kept is not there, or does not open.
+    Lost(Part),
     /// A refresh is wanted as soon as the budgets allow one.
     RefreshSoon,
     /// The agent is about to end: what would wait does not.
@@ -394,7 +401,11 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
             }
         }
         Event::Look => refreshing::look(&mut account, next, now, &mut decided),
-        Event::RefreshNow => {
+        Event::Lost(part) => {
+            account.parts.access.remove(&part);
+        }
+        Event::RefreshNow | Event::RefreshFor(_) => {
+            let part = if let Event::RefreshFor(part) = event { part } else { Part::default() };
             let ready = matches!(
                 &account.session,
                 Session::SignedIn {
@@ -405,7 +416,7 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
                 }
             );
             if ready && account.refreshable {
-                refreshing::open(&mut account, next, &mut decided);
+                refreshing::open(&mut account, part, next, &mut decided);
             }
         }
         Event::RefreshSoon if account.refreshable => match &mut account.session {

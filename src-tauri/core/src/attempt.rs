@@ -35,6 +35,8 @@ pub struct Attempt {
     pub account: Option<AccountId>,
     /// What the provider's refreshes do.
     pub terms: Terms,
+    /// Whom tokens can be asked for (RFC 8707), beside the account's own.
+    pub resources: Vec<String>,
     /// What to call a new account.
     pub label: Option<String>,
     /// How the redirect comes back.

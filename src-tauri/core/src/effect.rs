@@ -1,9 +1,9 @@
 //! What the agent shall do. Core decides; nothing here has happened yet.
 
-use crate::names::{AccountId, AttemptId, Digest, Generation, Operation};
+use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, Part};
 use crate::problem::{Problem, Why};
 use crate::time::{Moment, Now};
-use crate::view::EventKind;
+use crate::view::{EventKind, LockState};
 use std::time::Duration;
 
 /// One thing to do for one account; the result comes back as an [`Arrival`] with the same operation and generation.
@@ -14,6 +14,8 @@ pub enum Effect {
     Prepare {
         /// Whether an earlier run of the agent left such a mark: then this is the one more try it may have.
         resumed: bool,
+        /// What is asked for.
+        part: Part,
     },
     /// Send the refresh token that [`Effect::Prepare`] read (RFC 6749 section 6), or ask without one (section 4.4).
     Send,
@@ -191,6 +193,8 @@ pub enum HouseEffect {
         ask: u64,
         /// Of which account.
         account: AccountId,
+        /// For which part of its grant.
+        part: Part,
     },
     /// Tell this asker that it is done.
     Answer {
@@ -210,7 +214,19 @@ pub enum HouseEffect {
         kind: EventKind,
         /// To which account.
         account: Option<AccountId>,
+        /// By which program.
+        program: Option<String>,
         /// What was in the way.
         problem: Option<Problem>,
+    },
+    /// Remember how the lock stands, for the next run too.
+    Locked {
+        /// How.
+        state: LockState,
+    },
+    /// Let go of every key in memory but those of these accounts, and open nothing else, until the lock is turned.
+    DropKeys {
+        /// Something of theirs is in flight.
+        keep: Vec<AccountId>,
     },
 }

@@ -2,12 +2,14 @@
 
 use crate::account::{self, Account, Decided, Event, Identity, Refresh, Session, step};
 use crate::attempt::{self, Attempt, Person, Phase, Redirected};
+use crate::consent::{self, Consent, ConsentEvent};
 use crate::effect::{Arrival, Effect, HouseEffect, Outcome};
-use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, ProviderName};
+use crate::lock::{self, Lock, LockEvent};
+use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Exit, Problem};
 use crate::schedule;
 use crate::time::{Moment, Now};
-use crate::view::{EventKind, KeychainState};
+use crate::view::{EventKind, KeychainState, LockState};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -33,6 +35,10 @@ pub struct House {
     pub keychain: KeychainState,
     /// Making way, or about to sleep: nothing new is started.
     pub quiet: bool,
+    /// Programs that wait for their person, and what was answered.
+    pub consent: Consent,
+    /// Whether tokens are handed out at all.
+    pub lock: Lock,
     used: VecDeque<Digest>,
     parked: Vec<(AccountId, Event)>,
     pauses: HashMap<(String, String), Moment>,
@@ -75,6 +81,8 @@ pub struct Wanted {
     pub least: Option<Duration>,
     /// A newer one than this, which a resource server answered 401 to.
     pub rejected: Option<Generation>,
+    /// For which part of the grant.
+    pub part: Part,
 }
 
 /// What happens in the house.
@@ -100,6 +108,10 @@ pub enum HouseEvent {
     Keychain(KeychainState),
     /// The agent makes way, or the machine is about to sleep; or neither any more.
     Quiet(bool),
+    /// A program asks for consent, or a person answers.
+    Consent(ConsentEvent),
+    /// Somebody locks, unlocks, or is there.
+    Lock(LockEvent),
     /// A sign-in begins; the browser is about to be opened.
     AttemptStarted(Box<Attempt>),
     /// A redirect came.
@@ -151,11 +163,18 @@ impl House {
             asks: Vec::new(),
             keychain: KeychainState::Unasked,
             quiet: false,
+            consent: Consent::default(),
+            lock: Lock::default(),
             used: VecDeque::new(),
             parked: Vec::new(),
             pauses: HashMap::new(),
             operations,
         }
+    }
+
+    /// The same, as locked as an earlier run of the agent left it.
+    pub fn locked(accounts: Vec<Account>, lock: LockState) -> Self {
+        Self { lock: Lock::new(lock), ..Self::new(accounts) }
     }
 
     /// The account with this label or id.
@@ -181,7 +200,8 @@ impl House {
         });
         let attempts = self.attempts.iter().filter(|attempt| attempt.idle()).map(|attempt| attempt.until.wait(now));
         let asks = self.asks.iter().map(|ask| ask.until.wait(now));
-        accounts.chain(attempts).chain(asks).min()
+        let others = self.consent.wake(now).into_iter().chain(self.lock.wake(now));
+        accounts.chain(attempts).chain(asks).chain(others).min()
     }
 
     fn next_operation(&mut self) -> Operation {
@@ -214,7 +234,7 @@ impl House {
                     && Self::budget(other) == budget
             })
             .count();
-        !self.quiet && under_way < MOST_AT_ONCE && self.pause_left(account, now).is_none()
+        !self.quiet && !self.lock.sealed() && under_way < MOST_AT_ONCE && self.pause_left(account, now).is_none()
     }
 }
 
@@ -231,7 +251,12 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         }
         HouseEvent::Account { account, event } => happen(&mut house, &account, event, now, &mut effects),
         HouseEvent::Ask(ask) => asked(&mut house, ask, &mut effects),
-        HouseEvent::AskerGone { ask } => house.asks.retain(|waiting| waiting.id != ask),
+        HouseEvent::AskerGone { ask } => {
+            house.asks.retain(|waiting| waiting.id != ask);
+            house.consent.gone(ask, now);
+        }
+        HouseEvent::Consent(event) => consent::happen(&mut house, event, now, &mut effects),
+        HouseEvent::Lock(event) => lock::happen(&mut house, event, now, &mut effects),
         HouseEvent::Keychain(state) => {
             let opened = state == KeychainState::Open && house.keychain != KeychainState::Open;
             house.keychain = state;
@@ -281,13 +306,34 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
             }
         }
     }
+    // Again, for what this event has ended: a sign-out, a window that is gone, a lock.
+    consent::expire(&mut house, now, &mut effects);
+    lock::enforce(&mut house, &mut effects);
     look(&mut house, now, &mut effects);
     answer_askers(&mut house, now, &mut effects);
+    lock::enforce(&mut house, &mut effects);
+    if effects.iter().any(|effect| matches!(effect, HouseEffect::HandOut { .. })) {
+        lock::happen(&mut house, LockEvent::Used, now, &mut effects);
+    }
     (house, effects)
 }
 
 fn record(kind: EventKind, account: Option<AccountId>, problem: Option<Problem>) -> HouseEffect {
-    HouseEffect::Record { kind, account, problem }
+    record_of(kind, account, None, problem)
+}
+
+pub(crate) fn record_of(
+    kind: EventKind,
+    account: Option<AccountId>,
+    program: Option<String>,
+    problem: Option<Problem>,
+) -> HouseEffect {
+    // What the system does not name has no name in the record either.
+    HouseEffect::Record { kind, account, program: program.filter(|program| !program.is_empty()), problem }
+}
+
+pub(crate) fn refuse(ask: &Ask, problem: Problem) -> HouseEffect {
+    HouseEffect::Refuse { ask: ask.id, problem }
 }
 
 fn every(house: &mut House, which: impl Fn(&Account) -> bool, event: &Event, now: Now, effects: &mut Vec<HouseEffect>) {
@@ -362,6 +408,8 @@ fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
 
 /// Ends the sign-ins whose time is over, and takes away those that have been shown as failed for long enough.
 fn expire(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
+    lock::expire(house, now, effects);
+    consent::expire(house, now, effects);
     house.attempts.retain(|attempt| !matches!(attempt.phase, Phase::Failed { .. }) || attempt.until.wait(now) > 0);
     for attempt in &mut house.attempts {
         if attempt.until.wait(now) <= 0 && matches!(attempt.phase, Phase::Waiting) {
@@ -409,14 +457,18 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
         let verdict = match (verdict, account) {
             (Verdict::Refresh, Some(account)) if house.may_start(account, now) => {
                 let id = account.id.clone();
-                happen(house, &id, Event::RefreshNow, now, effects);
+                let event = match &ask.want {
+                    Want::Token(wanted) if !wanted.part.is_whole() => Event::RefreshFor(wanted.part.clone()),
+                    _ => Event::RefreshNow,
+                };
+                happen(house, &id, event, now, effects);
                 Verdict::Wait
             }
             (Verdict::Refresh, _) => Verdict::Wait,
             (verdict, _) => verdict,
         };
         if let (Verdict::Wait, Want::Token(wanted)) = (&verdict, &ask.want) {
-            doubt(house, &ask.account, wanted.rejected);
+            doubt(house, &ask.account, wanted);
         }
         match verdict {
             Verdict::Now(effect) => {
@@ -440,10 +492,10 @@ fn answer_askers(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
 }
 
 /// Somebody waits for a token because this one was rejected: the next one is known to have come instead of it.
-fn doubt(house: &mut House, account: &AccountId, rejected: Option<Generation>) {
+fn doubt(house: &mut House, account: &AccountId, wanted: &Wanted) {
     let known = house.accounts.iter_mut().find(|known| known.id == *account);
-    if let Some(access) = known.and_then(|known| known.access.as_mut()) {
-        access.rejected |= access.is_rejected(rejected);
+    if let Some(access) = known.and_then(|known| known.token_mut(&wanted.part)) {
+        access.rejected |= access.is_rejected(wanted.rejected);
     }
 }
 
@@ -477,16 +529,32 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
         _ => return refuse(signed_out()),
     };
     match &ask.want {
-        Want::Token(Wanted { least, rejected }) => {
-            let rejected = account.access.filter(|access| access.is_rejected(*rejected));
-            if rejected.is_some_and(|access| access.replaced_lately(now)) {
-                return refuse(Problem::TokenRejected { account: account.identity.label.clone() });
+        Want::Token(Wanted { least, rejected, part }) => {
+            let label = || account.identity.label.clone();
+            let not_granted = account.not_granted(part);
+            if !not_granted.is_empty() {
+                let scope = not_granted.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ");
+                return refuse(Problem::ScopeNotGranted { account: label(), scope });
             }
-            let good = account
-                .access
-                .is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
+            if account.signed_in_elsewhere(part) {
+                return refuse(Problem::ResourceNotGranted { account: label(), resource: part.resource.clone() });
+            }
+            if let Some(problem) = account.parts.refusal(part, now) {
+                return refuse(problem);
+            }
+            let access = account.token(part);
+            let rejected = access.filter(|access| access.is_rejected(*rejected));
+            if rejected.is_some_and(|access| access.replaced_lately(now)) {
+                return refuse(Problem::TokenRejected { account: label() });
+            }
+            let good =
+                access.is_some_and(|access| access.good_for(schedule::least_validity(*least, access.lifetime), now));
             if good && rejected.is_none() && !account.may_have_ended() {
-                return Verdict::Now(HouseEffect::HandOut { ask: ask.id, account: account.id.clone() });
+                return Verdict::Now(HouseEffect::HandOut {
+                    ask: ask.id,
+                    account: account.id.clone(),
+                    part: part.clone(),
+                });
             }
         }
         Want::Refresh { from } if account.generation > *from => return done(),
@@ -706,6 +774,7 @@ fn stored(
         signed_in_at: Some(now.wall),
         session_ends: account::session_ends(None, attempt.terms, &person.grant),
         terms: attempt.terms,
+        parts: account::parts::Parts { resources: attempt.resources, ..Default::default() },
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };
     match known {

@@ -4,9 +4,11 @@
 
 pub mod account;
 pub mod attempt;
+pub mod consent;
 pub mod effect;
 pub mod git;
 pub mod house;
+pub mod lock;
 pub mod names;
 pub mod problem;
 pub mod profile;

@@ -1,6 +1,6 @@
 //! Every failure a person can meet, as a code with parameters. The words lie in `messages/`.
 
-use crate::names::{AttemptId, ProviderName};
+use crate::names::{AttemptId, PromptId, ProviderName};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -30,10 +30,32 @@ pub enum Problem {
     SignInNeeded { account: String, why: Why },
     /// The account is signed out.
     SignedOut { account: String },
+    /// A token was asked for with a scope that the account was not granted.
+    ScopeNotGranted { account: String, scope: String },
+    /// A token was asked for a resource (RFC 8707) that the account was not signed in for.
+    ResourceNotGranted { account: String, resource: String },
+    /// The provider gave no token for the scope or resource that was asked for.
+    PartRefused { account: String, detail: String },
     /// A token was rejected (401), and the fresh one that came instead of it as well.
     TokenRejected { account: String },
-    /// The policy, or the person, said no.
+    /// The policy said no.
     Denied { program: String, account: String },
+    /// Its person said no, now or a moment ago.
+    ConsentRefused { program: String, account: String },
+    /// Nobody answered in time whether the program may.
+    ConsentTimeout { program: String, account: String, seconds: u32 },
+    /// Nobody can be asked whether the program may.
+    NobodyToAsk { program: String, account: String },
+    /// Too many programs wait for an answer already.
+    TooManyPrompts { program: String, most: u32 },
+    /// What was asked is answered already, or no longer.
+    NoSuchPrompt { prompt: PromptId },
+    /// The policy has no such rule.
+    NoSuchRule { program: String, account: String },
+    /// Its person has locked Larder: nothing is handed out.
+    Locked,
+    /// Its person has sealed Larder: nothing opens.
+    Sealed,
 
     // What passes.
     /// The provider's host could not be reached.
@@ -158,6 +180,12 @@ pub enum Problem {
     DiskFull { file: String, detail: String },
     /// The database cannot be read.
     DatabaseDamaged { file: String, detail: String },
+    /// A row of the audit is not as it was written, or is missing.
+    AuditDamaged {
+        #[ts(type = "number")]
+        row: i64,
+        detail: String,
+    },
     /// A newer Larder wrote the database.
     NewerSchema { file: String, found: u32, known: u32 },
     /// A folder or file that Larder must not trust.
@@ -222,15 +250,25 @@ impl Problem {
             | P::NoSuchAccount { .. }
             | P::NoSuchProvider { .. }
             | P::LabelTaken { .. }
+            | P::NoSuchRule { .. }
             | P::NotBound { .. } => Exit::Usage,
-            P::SignInNeeded { .. } | P::SignedOut { .. } => Exit::SignIn,
+            P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => {
+                Exit::SignIn
+            }
             P::Unreachable { .. }
             | P::ProviderTrouble { .. }
             | P::RateLimited { .. }
             | P::NotYet { .. }
             | P::ProofRefused { .. } => Exit::TryLater,
-            P::Denied { .. } | P::ConsentDenied { .. } => Exit::Denied,
+            P::Denied { .. }
+            | P::ConsentRefused { .. }
+            | P::ConsentTimeout { .. }
+            | P::NobodyToAsk { .. }
+            | P::TooManyPrompts { .. }
+            | P::Locked
+            | P::ConsentDenied { .. } => Exit::Denied,
             P::KeychainLocked
+            | P::Sealed
             | P::KeychainAbsent
             | P::KeychainTimeout { .. }
             | P::KeychainTrouble { .. }
@@ -259,11 +297,17 @@ impl Problem {
             | P::PortTaken { .. }
             | P::ClockSkew { .. }
             | P::SecretNeeded { .. } => Exit::Configuration,
-            P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => Exit::Disk,
+            P::DiskFull { .. }
+            | P::DatabaseDamaged { .. }
+            | P::AuditDamaged { .. }
+            | P::NewerSchema { .. }
+            | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }
             | P::NoSuchAttempt { .. }
+            | P::NoSuchPrompt { .. }
             | P::RegistrationLeft { .. }
             | P::TokenRejected { .. }
+            | P::PartRefused { .. }
             | P::AlreadyRunning { .. }
             | P::BadCallback { .. }
             | P::UnknownCallback

@@ -101,6 +101,11 @@ impl Profile {
         self.data.join("audit.db")
     }
 
+    /// How the person's lock stands, for the next run of the agent.
+    pub fn locked(&self) -> PathBuf {
+        self.data.join("locked")
+    }
+
     /// The keys, where a systemd credential opens them.
     pub fn credential_keys(&self) -> PathBuf {
         self.data.join("credential-keys.age")

@@ -5,14 +5,16 @@
 //! No answer carries a refresh token, client secret, verifier or key; [`Request::SetSecret`] alone brings one.
 
 use crate::git::{Destination, GitAccount};
-use crate::names::{AccountId, AttemptId, ProviderName, Scope};
+use crate::names::{AccountId, AttemptId, PromptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
 use crate::view::{
-    AccountView, CheckView, ClientKind, DeviceCode, EventView, HouseView, ProviderView, RedirectKind, ReportLine,
+    AccountView, AuditHead, AuditReport, AuditRow, CheckView, ClientKind, DeviceCode, EventKind, EventView, GrantView,
+    HouseView, LapsingView, LockState, ProviderView, RedirectKind, ReportLine,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use ts_rs::TS;
 use zeroize::Zeroizing;
 
 /// Rises when a message changes its meaning. Unknown fields are ignored, so additions do not count.
@@ -145,6 +147,16 @@ pub enum Request {
     AttachWindow {
         /// What the desktop gave the new process to bring a window to the front (Wayland).
         activation_token: Option<String>,
+        /// Whether it shows the view's prompts and answers them. One that does not counts as none for whoever must be asked.
+        #[serde(default)]
+        answers: bool,
+    },
+    /// A person's answer to a prompt. Only from the process of the window that is attached and answers.
+    AnswerPrompt {
+        /// Which.
+        prompt: PromptId,
+        /// What they chose.
+        choice: Choice,
     },
     /// Starts a sign-in; answered with the authorization URL.
     SignIn {
@@ -198,6 +210,12 @@ pub enum Request {
         /// That a token was answered 401, so that a newer one is wanted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rejected: Option<Rejected>,
+        /// Some of the scopes that were granted (RFC 6749 section 6); all, where none are named.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        scopes: Vec<Scope>,
+        /// Whom the token is to be for, instead of what it is at the sign-in (RFC 8707).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resource: Option<String>,
     },
     /// The accounts that git may use somewhere. Not a hand-out: a token is asked for by itself.
     GitAccounts {
@@ -285,11 +303,37 @@ pub enum Request {
         /// What follows.
         decision: Decision,
     },
+    /// Removes one rule from the policy, and what its program was allowed for this session.
+    RemoveRule {
+        /// The program's path, or `*`, as the rule says it.
+        program: String,
+        /// The account's label or id, or `*`.
+        account: String,
+    },
+    /// From now on no token is handed out, until Unlock. Answered with Locked.
+    Lock {
+        /// Drop the keys from memory too, and refresh nothing.
+        seal: bool,
+    },
     /// The newest events, oldest first.
     Events {
         /// At most so many.
         limit: u32,
     },
+    /// Rows of the audit, oldest first.
+    Audit {
+        /// Which ones.
+        #[serde(flatten)]
+        filter: AuditFilter,
+    },
+    /// Looks whether every row of the audit is as it was written.
+    AuditVerify {
+        /// A head that was noted elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        noted: Option<AuditHead>,
+    },
+    /// The head of the audit, all that happened so far in it.
+    AuditHead,
     /// Looks at everything that sign-ins and refreshes need.
     Doctor,
     /// What a provider offers, and what is wrong, without signing in.
@@ -297,7 +341,7 @@ pub enum Request {
         /// Its name, or an issuer's URL.
         provider: String,
     },
-    /// Asks the keychain to open. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
+    /// Ends a lock, once the keychain opens. Asks it to open. Only after a click or `larder unlock`: it may raise the keychain's own prompt.
     Unlock {
         /// For keys in a file that a passphrase opens; the first one that is given is the one.
         #[serde(
@@ -312,9 +356,32 @@ pub enum Request {
     Drain,
 }
 
+/// Which rows of the audit are wanted: those that are all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// Of this account, by label or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Of this program, by its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<EventKind>,
+    /// Not over before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<WallTime>,
+    /// The newest so many; at most [`MOST_ROWS`].
+    pub limit: u32,
+}
+
+/// The most rows of the audit in one answer: about 4 MiB.
+pub const MOST_ROWS: u32 = 10_000;
+
 /// What follows when a program asks for a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "kebab-case")]
+#[ts(export)]
 pub enum Decision {
     /// It gets one.
     Allow,
@@ -324,9 +391,28 @@ pub enum Decision {
     Deny,
 }
 
+/// What a person says to a program that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum Choice {
+    /// It gets this token.
+    Once,
+    /// It gets tokens until the agent ends, Larder is locked, or the account is signed out. A program that runs others
+    /// gets them with the arguments that were shown.
+    Session,
+    /// A rule of the policy allows it.
+    Always,
+    /// It does not get this one.
+    NotNow,
+    /// A rule of the policy denies it.
+    Never,
+}
+
 /// A rule of `policy.toml`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(export)]
 pub struct Rule {
     /// The program's path, or `*`.
     pub program: String,
@@ -487,14 +573,33 @@ pub enum Answer {
     Policy {
         /// Where no rule matches.
         default: Decision,
-        /// The first that matches wins.
+        /// The first that matches wins. An account that is known is named by its label.
         rules: Vec<Rule>,
+        /// What was allowed for this session.
+        #[serde(default)]
+        session: Vec<GrantView>,
+    },
+    /// No token is handed out any more.
+    Locked {
+        /// How far.
+        state: LockState,
+        /// Sessions that are not refreshed meanwhile, and may lapse.
+        lapsing: Vec<LapsingView>,
     },
     /// What was found out about a provider, in the order in which it was looked at.
     Report {
         /// Line by line.
         lines: Vec<ReportLine>,
     },
+    /// Rows of the audit.
+    Audit {
+        /// Oldest first.
+        rows: Vec<AuditRow>,
+    },
+    /// Every row of the audit is as it was written.
+    AuditVerified(Box<AuditReport>),
+    /// The head of the audit.
+    AuditHead(AuditHead),
     /// What was looked at.
     Doctor {
         /// Each finding.

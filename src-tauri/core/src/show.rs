@@ -24,6 +24,7 @@ pub fn house(
         .min_by_key(|next| next.at);
     let attention = accounts.iter().any(|account| account.state.wants_attention())
         || !problems.is_empty()
+        || !house.consent.prompts.is_empty()
         || accounts.iter().any(|account| {
             account.problem.as_ref().is_some_and(|problem| matches!(problem.exit(), Exit::Keychain | Exit::Disk))
         });
@@ -43,6 +44,8 @@ pub fn house(
         problems,
         tray,
         next_refresh,
+        prompts: crate::consent::prompts(house),
+        locked: house.lock.state,
     }
 }
 
@@ -51,7 +54,10 @@ pub fn account(account: &Account, now: Now) -> AccountView {
     let state = match &account.session {
         Session::SignedIn { refresh } => match refresh {
             // It has ended, and waits for its turn.
-            Refresh::Idle { .. } if account.access.is_some_and(|access| !access.good_for(1, now)) => {
+            Refresh::Idle { .. }
+                if account.access.is_some_and(|access| !access.good_for(1, now))
+                    && !account.parts.access.values().any(|access| access.good_for(1, now)) =>
+            {
                 AccountState::Refreshing
             }
             Refresh::Idle { .. } => AccountState::Fresh,

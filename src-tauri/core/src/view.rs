@@ -1,7 +1,7 @@
 //! What window, tray and command see: public facts, never a token, verifier, code or key.
 
 use crate::account::GrantType;
-use crate::names::{AccountId, AttemptId, ProviderName, Scope};
+use crate::names::{AccountId, AttemptId, PromptId, ProviderName, Scope};
 use crate::problem::Problem;
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,87 @@ pub struct HouseView {
     pub tray: TrayState,
     /// The refresh that comes next, if any is planned.
     pub next_refresh: Option<NextRefresh>,
+    /// Programs that wait for their person's answer, the one that asked first first. Only that one is shown.
+    #[serde(default)]
+    pub prompts: Vec<PromptView>,
+    /// Whether tokens are handed out at all.
+    #[serde(default)]
+    pub locked: LockState,
+}
+
+/// A program asks for an account's token, and its person decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct PromptView {
+    /// Its random id.
+    pub id: PromptId,
+    /// Whose token.
+    pub account: AccountId,
+    /// That account's label.
+    pub label: String,
+    /// What asks.
+    pub program: AskingProgram,
+    /// When it is refused by itself.
+    pub until: WallTime,
+    /// How many asks get this answer.
+    pub waiting: u32,
+}
+
+/// What the system says of a program that asks. It is the program's own word and proves nothing: shown as unverified,
+/// bounded in length, and without characters that would steer a screen. Arguments can hold secrets: they are never
+/// written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AskingProgram {
+    /// Its executable; empty where the system does not tell. Then only this one ask can be answered.
+    pub path: String,
+    /// Without the program's own name.
+    pub arguments: Vec<String>,
+    /// Its process; 0 where it is not known.
+    pub pid: i32,
+    /// The executable that started it.
+    pub started_by: Option<String>,
+    /// An interpreter, a shell, git, a container or a sandbox: what it is given, anything gets that it runs. "Always" is
+    /// offered only in words that say so.
+    pub anything_run_by: bool,
+}
+
+/// Whether tokens are handed out at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum LockState {
+    /// As the policy says.
+    #[default]
+    Unlocked,
+    /// None is; refreshing goes on.
+    Locked,
+    /// None is, the keys are not in memory, and nothing is refreshed.
+    Sealed,
+}
+
+/// A session that goes without refreshes while Larder is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct LapsingView {
+    /// The account's label.
+    pub account: String,
+    /// When it would have been refreshed next; unknown where nothing was planned.
+    pub refresh_at: Option<WallTime>,
+    /// When its access token ends; unknown where the provider did not say.
+    pub expires_at: Option<WallTime>,
+}
+
+/// What a program was allowed until the agent ends, Larder is locked, or the account is signed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct GrantView {
+    /// The program's path.
+    pub program: String,
+    /// With these arguments alone, where the program runs others.
+    pub arguments: Option<Vec<String>>,
+    /// The account's label.
+    pub account: String,
 }
 
 /// One account.
@@ -353,8 +434,73 @@ pub struct EventView {
     pub label: Option<String>,
     /// The program that asked, for a hand-out.
     pub program: Option<String>,
+    /// As granted, for a hand-out and a sign-in.
+    #[serde(default)]
+    pub scopes: Vec<Scope>,
     /// What was in the way, if anything was.
     pub problem: Option<Problem>,
+    /// How often it happened: the same of one program within a minute, or of one trouble within an hour, is one row.
+    #[serde(default = "once")]
+    pub count: u32,
+    /// When it last happened, where it did more than once.
+    #[serde(default)]
+    pub last: Option<WallTime>,
+}
+
+impl EventView {
+    /// Something that happened once, of which nothing more is said.
+    pub fn new(at: WallTime, kind: EventKind) -> Self {
+        Self {
+            at,
+            kind,
+            account: None,
+            label: None,
+            program: None,
+            scopes: Vec::new(),
+            problem: None,
+            count: once(),
+            last: None,
+        }
+    }
+}
+
+/// For what an agent says that does not count.
+fn once() -> u32 {
+    1
+}
+
+/// A row of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its place: every row has the next number, and none is given twice.
+    pub number: i64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: EventView,
+}
+
+/// The newest row that is in the audit's chain, and so all before it: noted elsewhere, it shows that none was changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// The row's number; 0 where there is none yet.
+    pub number: i64,
+    /// SHA-256 of the chain up to it, in hex.
+    pub hash: String,
+}
+
+/// What a look at the whole audit came to, where nothing is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// How many rows fit.
+    pub rows: u64,
+    /// The oldest one; older ones were removed when their time was over.
+    pub first: i64,
+    /// The newest one.
+    pub head: AuditHead,
+    /// How many signed checkpoints there are.
+    pub checkpoints: u64,
+    /// Why their signatures could not be checked, if that is so.
+    pub unchecked: Option<Problem>,
 }
 
 /// As which client Larder signs in where its person gave nothing but an address.
@@ -429,7 +575,7 @@ pub enum Check {
 }
 
 /// The kinds of event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "kebab-case")]
 #[ts(export)]
 pub enum EventKind {
@@ -451,6 +597,18 @@ pub enum EventKind {
     HandedOut,
     /// A program was refused a token.
     Refused,
+    /// Its person let a program have a token, this once.
+    AllowedOnce,
+    /// Its person let a program have tokens until the agent ends or Larder is locked.
+    AllowedForSession,
+    /// Its person let a program have tokens; the policy says so now.
+    AllowedAlways,
+    /// No token is handed out from now on.
+    Locked,
+    /// Nor is any refreshed, and the keys are out of memory.
+    Sealed,
+    /// Tokens are handed out again.
+    Unlocked,
     /// An account was signed out; nothing is kept that opens.
     SignedOut,
     /// The provider confirmed that the session is revoked.

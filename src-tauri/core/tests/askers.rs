@@ -6,7 +6,7 @@ use common::*;
 use larder_core::account::{Event, Refresh, UNDO};
 use larder_core::effect::{Arrival, HouseEffect, Outcome, Trouble};
 use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_ASKS, Want, Wanted};
-use larder_core::names::Generation;
+use larder_core::names::{Generation, Part};
 use larder_core::problem::{Problem, Why};
 use larder_core::schedule;
 
@@ -14,7 +14,7 @@ use larder_core::schedule;
 fn a_token_that_is_good_is_handed_out_at_once() {
     let mut home = Home::with_many(1);
     let (ask, effects) = home.ask_for_token("0");
-    assert_eq!(effects, [HouseEffect::HandOut { ask, account: "0".into() }]);
+    assert_eq!(effects, [HouseEffect::HandOut { ask, account: "0".into(), part: Part::default() }]);
 }
 
 #[test]

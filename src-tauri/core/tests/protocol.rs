@@ -11,7 +11,14 @@ fn unlock_without_a_passphrase_is_the_message_that_it_was_before_there_were_any(
 
 #[test]
 fn a_rejected_token_goes_over_the_wire_and_nowhere_else() {
-    let ask = |rejected| Request::Token { account: "a".to_owned(), min_validity: None, dpop: None, rejected };
+    let ask = |rejected| Request::Token {
+        account: "a".to_owned(),
+        min_validity: None,
+        dpop: None,
+        rejected,
+        scopes: Vec::new(),
+        resource: None,
+    };
     assert_eq!(serde_json::to_string(&ask(None)).unwrap(), r#"{"do":"token","account":"a","min_validity":null}"#);
     let last = r#"{"do":"token","account":"a","min_validity":null,"rejected":"last"}"#;
     assert_eq!(serde_json::to_string(&ask(Some(Rejected::Last))).unwrap(), last);

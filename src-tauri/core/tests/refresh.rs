@@ -6,7 +6,7 @@ use common::*;
 use larder_core::account::{Access, Account, Event, Refresh, Session, Terms, UNDO, next_due, session_ends};
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
 use larder_core::house::Want;
-use larder_core::names::Generation;
+use larder_core::names::{Generation, Part};
 use larder_core::problem::Problem;
 use larder_core::time::Now;
 use larder_core::view::EventKind;
@@ -30,7 +30,7 @@ fn a_refresh_begins_by_itself_in_the_last_quarter_of_the_lifetime() {
 fn nothing_is_sent_before_key_disk_and_journal_are_ready() {
     let mut home = Home::with_many(1);
     let effects = home.to("0", Event::RefreshNow);
-    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: false }]);
+    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: false, part: Part::default() }]);
     assert_eq!(account_effects(&home.arrive("0", prepared())), [&Effect::Send]);
 }
 
@@ -150,7 +150,7 @@ fn without_any_lifetime_a_token_is_refreshed_when_somebody_wants_it_and_never_by
 fn an_interrupted_refresh_is_resumed_at_once() {
     let mut home = Home::with(vec![interrupted("a")]);
     assert_eq!(home.house.wake(home.now), Some(0));
-    assert_eq!(account_effects(&home.tick()), [&Effect::Prepare { resumed: true }]);
+    assert_eq!(account_effects(&home.tick()), [&Effect::Prepare { resumed: true, part: Part::default() }]);
 }
 
 #[test]
@@ -171,14 +171,18 @@ fn an_interrupted_refresh_is_still_its_one_more_try_after_the_keychain_was_locke
     home.tick();
     home.arrive("a", Arrival::NotPrepared(Trouble::Passing(Problem::KeychainLocked)));
     let effects = home.pass_to_wake();
-    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: true }], "the journal starts to count anew");
+    assert_eq!(
+        account_effects(&effects),
+        [&Effect::Prepare { resumed: true, part: Part::default() }],
+        "the journal starts to count anew"
+    );
 }
 
 #[test]
 fn an_interrupted_refresh_that_somebody_asks_for_is_resumed_too() {
     let mut home = Home::with(vec![interrupted("a")]);
     let effects = home.to("a", Event::RefreshNow);
-    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: true }]);
+    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: true, part: Part::default() }]);
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn an_interrupted_refresh_outlasts_a_sign_out_that_is_undone() {
     home.sign_out_undoably("a");
     home.house.quiet = false;
     let effects = home.to("a", Event::Undo);
-    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: true }]);
+    assert_eq!(account_effects(&effects), [&Effect::Prepare { resumed: true, part: Part::default() }]);
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn a_redirect_without_a_waiting_sign_in_sends_nothing() {
         [HouseEffect::Record {
             kind: EventKind::CallbackRefused,
             account: None,
+            program: None,
             problem: Some(Problem::UnknownCallback)
         }]
     ));
@@ -96,7 +97,8 @@ fn what_is_no_redirect_at_all_is_written_down_and_touches_nothing() {
     let mut home = waiting();
     let problem = Problem::BadCallback { detail: "code twice".to_owned() };
     let effects = home.happen(HouseEvent::CallbackRefused(problem.clone()));
-    let refused = HouseEffect::Record { kind: EventKind::CallbackRefused, account: None, problem: Some(problem) };
+    let refused =
+        HouseEffect::Record { kind: EventKind::CallbackRefused, account: None, program: None, problem: Some(problem) };
     assert_eq!(effects, [refused]);
     assert_eq!(phase(&home, "t"), &Phase::Waiting);
 }

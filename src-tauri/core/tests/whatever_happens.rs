@@ -6,14 +6,18 @@
 mod common;
 
 use common::*;
+use larder_core::account::parts::MOST;
 use larder_core::account::{Access, Account, Clearing, Event, Refresh, Session, Terms};
 use larder_core::attempt::{Attempt, AuthorizationError, Phase, Redirected};
+use larder_core::consent::{ConsentEvent, MOST_PROMPTS, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome, Trouble};
 use larder_core::house::{ASK_PATIENCE, HouseEvent, MOST_AT_ONCE, Want, Wanted};
-use larder_core::names::{AccountId, Generation, Operation};
+use larder_core::lock::LockEvent;
+use larder_core::names::{AccountId, Generation, Operation, Part, Scope};
 use larder_core::problem::{Problem, Why};
+use larder_core::protocol::Choice;
 use larder_core::time::{Moment, Now, WallTime};
-use larder_core::view::KeychainState;
+use larder_core::view::{AskingProgram, KeychainState, LockState, PromptView};
 use larder_core::{schedule, show, words};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -33,7 +37,12 @@ enum Promise {
     NoHandOutWhenSignedOut,
     HandedOutIsGood,
     RejectedNotHandedOut,
+    NoHandOutWithoutConsent,
+    NoHandOutWhenLocked,
+    NothingStartsWhenSealed,
+    KeysStayForWhatIsInFlight,
     EndedNotHandedOut,
+    OnlyWhatWasGranted,
     EveryAskAnsweredOnce,
     KeyDeletedBeforeSignedOut,
     SignOutIsCarriedOut,
@@ -92,8 +101,16 @@ struct Life {
     /// Accounts whose sign-out must end as one.
     leaving: BTreeSet<String>,
     asked: BTreeSet<u64>,
-    /// Accounts whose access token a refresh may have ended, since they have no other one yet.
-    ended: BTreeSet<String>,
+    /// Asks that need a person's yes: of which account and program; and those that got one.
+    consulted: BTreeMap<u64, (AccountId, AskingProgram)>,
+    agreed: BTreeSet<u64>,
+    /// What a person agreed to for the session.
+    session: Vec<(AccountId, AskingProgram)>,
+    /// Whose keys are in memory while all is sealed.
+    kept: Option<Vec<AccountId>>,
+    /// Access tokens that a refresh has ended, and those that one may have, by its operation.
+    ended: BTreeSet<(String, Part, Generation)>,
+    doubtful: BTreeMap<u64, Vec<(String, Part, Generation)>>,
     /// Who wants another token than this.
     rejected: BTreeMap<u64, Generation>,
     answered: BTreeSet<u64>,
@@ -125,8 +142,13 @@ impl Life {
             keyless: BTreeSet::new(),
             leaving,
             asked: BTreeSet::new(),
+            consulted: BTreeMap::new(),
+            agreed: BTreeSet::new(),
+            session: Vec::new(),
+            kept: None,
             rejected: BTreeMap::new(),
             ended: BTreeSet::new(),
+            doubtful: BTreeMap::new(),
             answered: BTreeSet::new(),
             attempts: 0,
             exchanging: Vec::new(),
@@ -163,9 +185,10 @@ impl Life {
     fn something(&mut self) {
         let account = self.account();
         let to = |event| HouseEvent::Account { account: AccountId(account.clone()), event };
-        match self.dice.below(30) {
+        match self.dice.below(38) {
             0..9 => self.something_arrives(),
             9..12 => self.time_passes(),
+            12 if self.dice.one_in(3) => self.happen(to(Event::Lost(Part::new(None, &["email".into()])))),
             12 => self.happen(to(Event::RefreshSoon)),
             13 => {
                 let (forget, revoke) = (self.dice.one_in(4), !self.dice.one_in(4));
@@ -193,6 +216,14 @@ impl Life {
             24 | 25 => self.a_sign_in_begins(account),
             26 | 27 => self.a_redirect_comes(),
             28 => self.a_sign_in_goes_on(),
+            30..33 => self.a_program_asks(account),
+            33..35 => self.a_person_answers(),
+            35 | 36 => {
+                let ways = [Way::Window, Way::Window, Way::Command, Way::Nobody];
+                let way = ways.get(self.dice.below(4)).copied().unwrap_or_default();
+                self.happen(HouseEvent::Consent(ConsentEvent::Via(way)));
+            }
+            37 => self.the_lock_is_turned(),
             _ => {
                 let attempt = format!("t{}", self.dice.below(self.attempts));
                 self.happen(HouseEvent::AttemptDismissed { attempt: id(&attempt) });
@@ -220,15 +251,22 @@ impl Life {
 
     fn somebody_asks(&mut self, account: String) {
         let generation = self.home.house.find(&account).map_or(Generation(0), |known| known.generation);
+        // The first ones are granted, the others are not, or for somebody else.
+        let scopes: [&[Scope]; 4] = [&["email".into()], &["email".into(), "openid".into()], &["more".into()], &[]];
+        let part = match self.dice.below(8) {
+            scope @ 0..3 => Part::new(None, scopes[scope]),
+            3 => Part::new(Some(&format!("https://{}.example", self.dice.below(2 * MOST))), &[]),
+            _ => Part::default(),
+        };
         let want = match self.dice.below(6) {
             0 => Want::Refresh { from: generation },
             1 => Want::SignOut,
-            2 => Want::Token(Wanted { least: Some(seconds(1800)), ..Wanted::default() }),
+            2 => Want::Token(Wanted { least: Some(seconds(1800)), part, ..Wanted::default() }),
             3 => {
-                let known = self.home.house.find(&account).ok().and_then(|known| known.access);
-                Want::Token(Wanted { rejected: known.map(|access| access.issued), ..Wanted::default() })
+                let known = self.home.house.find(&account).ok().and_then(|known| known.token(&part));
+                Want::Token(Wanted { rejected: known.map(|access| access.issued), part, ..Wanted::default() })
             }
-            _ => Want::Token(Wanted::default()),
+            _ => Want::Token(Wanted { part, ..Wanted::default() }),
         };
         self.remember();
         if let Want::Token(Wanted { rejected: Some(rejected), .. }) = &want {
@@ -237,6 +275,48 @@ impl Life {
         let (ask, effects) = self.home.ask(&account, want);
         self.asked.insert(ask);
         self.look_at(&effects);
+    }
+
+    fn a_program_asks(&mut self, account: String) {
+        let arguments = if self.dice.one_in(2) { ["a"] } else { ["b"] };
+        let program = program(if self.dice.one_in(2) { "/usr/bin/python3" } else { "/usr/bin/mbsync" }, &arguments);
+        self.remember();
+        let (ask, effects) = self.home.consult(&account, program.clone());
+        self.asked.insert(ask);
+        self.consulted.insert(ask, (AccountId(account), program));
+        self.look_at(&effects);
+    }
+
+    fn a_person_answers(&mut self) {
+        let Some(prompt) = self.home.house.consent.first().cloned() else { return };
+        let choices = [Choice::Once, Choice::Session, Choice::Always, Choice::NotNow, Choice::Never];
+        let choice = choices.get(self.dice.below(5)).copied().unwrap_or(Choice::NotNow);
+        if matches!(choice, Choice::Once | Choice::Session | Choice::Always) {
+            self.agreed.extend(prompt.asks.iter().map(|ask| ask.id));
+        }
+        if choice == Choice::Session {
+            self.session.push((prompt.account.clone(), prompt.program.clone()));
+        }
+        self.happen(HouseEvent::Consent(ConsentEvent::Answered { prompt: prompt.id, choice }));
+    }
+
+    fn the_lock_is_turned(&mut self) {
+        let states = [LockState::Unlocked, LockState::Unlocked, LockState::Locked, LockState::Sealed];
+        let to = states.get(self.dice.below(4)).copied().unwrap_or_default();
+        if to != LockState::Unlocked {
+            self.session.clear();
+        }
+        self.happen(HouseEvent::Lock(LockEvent::Turned { to, by: None }));
+    }
+
+    /// Whether a person agreed to this ask, where that was needed.
+    fn consented(&self, ask: u64) -> bool {
+        let Some((account, program)) = self.consulted.get(&ask) else { return true };
+        let covers = |(granted, to): &(AccountId, AskingProgram)| {
+            let arguments = !to.anything_run_by || to.arguments == program.arguments;
+            granted == account && to.path == program.path && arguments
+        };
+        self.agreed.contains(&ask) || self.session.iter().any(covers)
     }
 
     fn a_sign_in_begins(&mut self, account: String) {
@@ -270,7 +350,6 @@ impl Life {
                 let generation = self.rows.get(&account).copied().unwrap_or_default().next();
                 self.rows.insert(account.clone(), generation);
                 self.keyless.remove(&account);
-                self.ended.remove(&account);
                 Ok(generation)
             };
             self.happen(HouseEvent::Stored { attempt: id(&name), result });
@@ -377,16 +456,16 @@ impl Life {
             }
             _ => {}
         }
-        let unspent = match &arrival {
-            Arrival::Answered(Outcome::Tokens(_) | Outcome::NeedsSignIn(Why::IdTokenRejected)) => false,
-            Arrival::Answered(Outcome::Transient { spent, .. }) => !spent,
-            Arrival::Answered(_) | Arrival::Saved => true,
-            _ => false,
-        };
-        // A result of an older generation says nothing about the token of today.
-        let current = self.home.house.find(pending.account.as_str()).is_ok_and(|a| a.generation == pending.generation);
-        if unspent && current {
-            self.ended.remove(pending.account.as_str());
+        match &arrival {
+            Arrival::Answered(Outcome::Tokens(_) | Outcome::NeedsSignIn(Why::IdTokenRejected)) => {
+                self.ended.extend(self.doubtful.remove(&operation).unwrap_or_default());
+            }
+            Arrival::Answered(Outcome::Transient { spent: true, .. }) => {}
+            // It was refused, or never arrived.
+            Arrival::Answered(_) => {
+                self.doubtful.remove(&operation);
+            }
+            _ => {}
         }
         let event = Event::Arrived { generation: pending.generation, operation: pending.operation, arrival };
         self.happen(HouseEvent::Account { account: pending.account.clone(), event });
@@ -419,11 +498,13 @@ impl Life {
                 HouseEffect::Store { attempt, account, .. } => {
                     self.storing.push((attempt.0.clone(), account.0.clone()));
                 }
-                HouseEffect::HandOut { ask, account } => {
-                    self.hands_out(account);
-                    let newest = self.home.house.find(account.as_str()).ok().and_then(|known| known.access);
-                    let newer = self.rejected.get(ask).is_none_or(|old| newest.is_some_and(|new| new.issued > *old));
-                    self.expect(Promise::RejectedNotHandedOut, newer, || format!("{account}: {newest:?}"));
+                HouseEffect::HandOut { ask, account, part } => {
+                    self.hands_out(*ask, account, part);
+                    let consented = self.consented(*ask);
+                    self.expect(Promise::NoHandOutWithoutConsent, consented, || format!("ask {ask} of {account}"));
+                    let state = self.home.house.lock.state;
+                    let open = state == LockState::Unlocked;
+                    self.expect(Promise::NoHandOutWhenLocked, open, || format!("{account}, {state:?}"));
                     self.answers_ask(*ask);
                 }
                 HouseEffect::Answer { ask } => self.answers_ask(*ask),
@@ -432,12 +513,21 @@ impl Life {
                     self.says(problem);
                 }
                 HouseEffect::Record { problem: Some(problem), .. } => self.says(problem),
+                HouseEffect::Locked { state } => {
+                    if *state != LockState::Sealed {
+                        self.kept = None;
+                    }
+                }
+                HouseEffect::DropKeys { keep } => self.kept = Some(keep.clone()),
                 HouseEffect::Record { .. } | HouseEffect::RevokeAttempt { .. } | HouseEffect::ForgetAttempt { .. } => {}
             }
         }
         self.budget();
         self.people();
         let view = show::house(&self.home.house, Vec::new(), Vec::new(), "Secret Service", self.home.now);
+        let known = |prompt: &PromptView| view.accounts.iter().any(|account| account.id == prompt.account);
+        let prompts = view.prompts.len() <= MOST_PROMPTS && view.prompts.iter().all(known);
+        self.expect(Promise::WordsAndViews, prompts, || format!("{:?}", view.prompts));
         let problems: Vec<_> = view.accounts.iter().filter_map(|account| account.problem.clone()).collect();
         for problem in problems {
             self.says(&problem);
@@ -455,6 +545,8 @@ impl Life {
                 self.expect(Promise::SpentTokenNeverSentAgain, !spent, || format!("{name} begins again"));
                 let quiet = self.home.house.quiet;
                 self.expect(Promise::NothingStartsWhenQuiet, !quiet, || format!("{name} begins"));
+                let sealed = self.home.house.lock.sealed();
+                self.expect(Promise::NothingStartsWhenSealed, !sealed, || format!("{name} begins"));
                 self.operations.insert(operation.0, (account.clone(), generation, Stage::Preparing));
             }
             Effect::Send => {
@@ -465,14 +557,19 @@ impl Life {
                 }
                 let fine = was == Some(Stage::Prepared);
                 self.expect(Promise::SentOnlyWhenPrepared, fine, || format!("{name}: sent when {was:?}"));
-                if self.home.house.find(&name).is_ok_and(|known| known.terms.refresh_ends_access_token) {
-                    self.ended.insert(name);
+                if let Some(known) = self.home.house.find(&name).ok().filter(|a| a.terms.refresh_ends_access_token) {
+                    let own = known.access.iter().map(|access| (Part::default(), access.issued));
+                    let all = known.parts.access.iter().map(|(part, access)| (part.clone(), access.issued)).chain(own);
+                    let all = all.map(|(part, issued)| (name.clone(), part, issued)).collect();
+                    self.doubtful.insert(operation.0, all);
                 }
             }
             Effect::Save { generation: written } => {
                 let fine = *written == generation.next()
                     && self.operations.get(&operation.0).is_some_and(|(.., stage)| *stage == Stage::Holding);
                 self.expect(Promise::StoredBeforePublished, fine, || format!("{name}: saves {written:?}"));
+                let key = self.kept.as_ref().is_none_or(|kept| kept.contains(account));
+                self.expect(Promise::KeysStayForWhatIsInFlight, key, || format!("{name} is saved without its key"));
             }
             Effect::Close { .. } => {
                 let gone = self.keyless.contains(&name);
@@ -490,18 +587,24 @@ impl Life {
         }
     }
 
-    fn hands_out(&mut self, account: &AccountId) {
+    fn hands_out(&mut self, ask: u64, account: &AccountId, part: &Part) {
         let known = self.home.house.accounts.iter().find(|known| known.id == *account).cloned();
         let signed_in = known.as_ref().is_some_and(|known| matches!(known.session, Session::SignedIn { .. }));
         self.expect(Promise::NoHandOutWhenSignedOut, signed_in, || format!("{account}: {known:?}"));
         let now = self.home.now;
-        let good = known
-            .as_ref()
-            .and_then(|known| known.access)
-            .is_some_and(|access| access.good_for(schedule::least_validity(None, access.lifetime), now));
+        let access = known.as_ref().and_then(|known| known.token(part)).copied();
+        let good = access.is_some_and(|access| access.good_for(schedule::least_validity(None, access.lifetime), now));
         self.expect(Promise::HandedOutIsGood, good, || format!("{account}: {known:?} at {now:?}"));
-        let alive = known.as_ref().is_some_and(|known| !self.ended.contains(&known.id.0));
-        self.expect(Promise::EndedNotHandedOut, alive, || format!("{account}: {known:?}"));
+        let newer = self.rejected.get(&ask).is_none_or(|old| access.is_some_and(|new| new.issued > *old));
+        self.expect(Promise::RejectedNotHandedOut, newer, || format!("{account}: {access:?}"));
+        let token = (account.0.clone(), part.clone(), access.unwrap_or_default().issued);
+        let alive = !self.ended.contains(&token) && !self.doubtful.values().flatten().any(|other| *other == token);
+        self.expect(Promise::EndedNotHandedOut, alive, || format!("{token:?}: {known:?}"));
+        let granted =
+            known.as_ref().is_some_and(|known| known.not_granted(part).is_empty() && !known.signed_in_elsewhere(part));
+        self.expect(Promise::OnlyWhatWasGranted, granted, || format!("{part:?}: {known:?}"));
+        let few = known.as_ref().is_some_and(|known| known.parts.access.len() <= MOST);
+        self.expect(Promise::OnlyWhatWasGranted, few, || format!("{account} keeps more than {MOST}"));
     }
 
     fn answers_ask(&mut self, ask: u64) {
@@ -585,6 +688,7 @@ impl Life {
     /// Everything that is under way ends well, and nobody does anything any more.
     fn come_to_rest(&mut self) {
         self.happen(HouseEvent::Quiet(false));
+        self.happen(HouseEvent::Lock(LockEvent::Turned { to: LockState::Unlocked, by: None }));
         self.happen(HouseEvent::Keychain(KeychainState::Open));
         for _ in 0..400 {
             while let Some(pending) = self.home.pending.pop() {
@@ -673,7 +777,10 @@ impl<'a, I: Iterator<Item = &'a (AccountId, Generation, Stage)>> Stages for I {
 
 fn some_account(dice: &mut Dice, number: usize) -> Account {
     let terms = Terms { refresh_ends_access_token: dice.one_in(3), ..Terms::default() };
-    Account { terms, ..any_account(dice, number) }
+    let mut account = any_account(dice, number);
+    // Signed in for some of the resources that are asked for.
+    account.parts.resources = (0..dice.below(2 * MOST)).map(|number| format!("https://{number}.example")).collect();
+    Account { terms, ..account }
 }
 
 fn any_account(dice: &mut Dice, number: usize) -> Account {
@@ -757,8 +864,33 @@ fn who_was_rejected_never_gets_the_same_token_again() {
 }
 
 #[test]
+fn no_program_gets_a_token_that_its_person_did_not_agree_to() {
+    holds(Promise::NoHandOutWithoutConsent);
+}
+
+#[test]
+fn nothing_is_handed_out_while_all_is_locked() {
+    holds(Promise::NoHandOutWhenLocked);
+}
+
+#[test]
+fn no_refresh_starts_while_all_is_sealed() {
+    holds(Promise::NothingStartsWhenSealed);
+}
+
+#[test]
+fn a_seal_leaves_the_key_of_what_is_in_flight() {
+    holds(Promise::KeysStayForWhatIsInFlight);
+}
+
+#[test]
 fn a_token_that_a_refresh_may_have_ended_is_never_handed_out() {
     holds(Promise::EndedNotHandedOut);
+}
+
+#[test]
+fn no_token_has_more_access_than_was_granted() {
+    holds(Promise::OnlyWhatWasGranted);
 }
 
 #[test]

@@ -28,8 +28,19 @@ fn every_problem() -> Vec<P> {
         P::ProviderInUse { provider: "PROVIDER".into(), accounts: s("ACCOUNTS") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
+        P::ScopeNotGranted { account: s("ACCOUNT"), scope: s("SCOPE") },
+        P::ResourceNotGranted { account: s("ACCOUNT"), resource: s("RESOURCE") },
+        P::PartRefused { account: s("ACCOUNT"), detail: s("DETAIL") },
         P::TokenRejected { account: s("ACCOUNT") },
         P::Denied { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::ConsentRefused { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::ConsentTimeout { program: s("PROGRAM"), account: s("ACCOUNT"), seconds: 120 },
+        P::NobodyToAsk { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::TooManyPrompts { program: s("PROGRAM"), most: 16 },
+        P::NoSuchPrompt { prompt: "PROMPT".into() },
+        P::NoSuchRule { program: s("PROGRAM"), account: s("ACCOUNT") },
+        P::Locked,
+        P::Sealed,
         P::Unreachable { host: s("HOST") },
         P::ProviderTrouble { host: s("HOST"), status: 503 },
         P::RateLimited { host: s("HOST"), until: common::START.wall },
@@ -84,6 +95,7 @@ fn every_problem() -> Vec<P> {
         P::SecretNeeded { provider: s("PROVIDER") },
         P::DiskFull { file: s("FILE"), detail: s("DETAIL") },
         P::DatabaseDamaged { file: s("FILE"), detail: s("DETAIL") },
+        P::AuditDamaged { row: 12, detail: s("DETAIL") },
         P::NewerSchema { file: s("FILE"), found: 2, known: 1 },
         P::UnsafePath { path: s("PATH"), detail: s("DETAIL") },
         P::Internal { detail: s("DETAIL") },
@@ -97,8 +109,10 @@ fn exit(problem: &P) -> u8 {
     match problem {
         P::ProviderInUse { .. }
         | P::NoSuchAttempt { .. }
+        | P::NoSuchPrompt { .. }
         | P::RegistrationLeft { .. }
         | P::TokenRejected { .. }
+        | P::PartRefused { .. }
         | P::AlreadyRunning { .. }
         | P::BadCallback { .. }
         | P::UnknownCallback
@@ -116,15 +130,23 @@ fn exit(problem: &P) -> u8 {
         | P::NoSuchAccount { .. }
         | P::NoSuchProvider { .. }
         | P::LabelTaken { .. }
+        | P::NoSuchRule { .. }
         | P::NotBound { .. } => 2,
-        P::SignInNeeded { .. } | P::SignedOut { .. } => 3,
+        P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => 3,
         P::Unreachable { .. }
         | P::ProviderTrouble { .. }
         | P::RateLimited { .. }
         | P::NotYet { .. }
         | P::ProofRefused { .. } => 4,
-        P::Denied { .. } | P::ConsentDenied { .. } => 5,
+        P::Denied { .. }
+        | P::ConsentRefused { .. }
+        | P::ConsentTimeout { .. }
+        | P::NobodyToAsk { .. }
+        | P::TooManyPrompts { .. }
+        | P::Locked
+        | P::ConsentDenied { .. } => 5,
         P::KeychainLocked
+        | P::Sealed
         | P::KeychainAbsent
         | P::KeychainTimeout { .. }
         | P::KeychainTrouble { .. }
@@ -153,7 +175,11 @@ fn exit(problem: &P) -> u8 {
         | P::PortTaken { .. }
         | P::ClockSkew { .. }
         | P::SecretNeeded { .. } => 8,
-        P::DiskFull { .. } | P::DatabaseDamaged { .. } | P::NewerSchema { .. } | P::UnsafePath { .. } => 9,
+        P::DiskFull { .. }
+        | P::DatabaseDamaged { .. }
+        | P::AuditDamaged { .. }
+        | P::NewerSchema { .. }
+        | P::UnsafePath { .. } => 9,
     }
 }
 
@@ -210,7 +236,7 @@ fn a_sentence_tells_every_parameter_that_a_person_can_use() {
         let sentence = sentence(&problem);
         for (name, value) in parameters(&problem) {
             // The code is for scripts, a reason has words of its own, an id says nothing, and a time the window words.
-            if matches!(name.as_str(), "code" | "why" | "attempt" | "until") {
+            if matches!(name.as_str(), "code" | "why" | "attempt" | "prompt" | "until") {
                 continue;
             }
             // What the provider said stands beneath the sentence: the window tells it by this, that no sentence has it.
@@ -228,11 +254,12 @@ fn a_sentence_tells_every_parameter_that_a_person_can_use() {
 
 #[test]
 fn a_sentence_says_what_to_do_or_that_there_is_nothing_to_do() {
-    const WORDS: [&str; 32] = [
+    const WORDS: [&str; 33] = [
         "sign in",
         "sign them out",
         "start ",
         "ask again",
+        "answer ",
         "asks again",
         "unlock",
         "tries again",

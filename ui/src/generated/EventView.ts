@@ -2,6 +2,7 @@
 import type { AccountId } from "./AccountId";
 import type { EventKind } from "./EventKind";
 import type { Problem } from "./Problem";
+import type { Scope } from "./Scope";
 import type { WallTime } from "./WallTime";
 
 /**
@@ -29,6 +30,18 @@ label: string | null,
  */
 program: string | null, 
 /**
+ * As granted, for a hand-out and a sign-in.
+ */
+scopes: Array<Scope>, 
+/**
  * What was in the way, if anything was.
  */
-problem: Problem | null, };
+problem: Problem | null, 
+/**
+ * How often it happened: the same of one program within a minute, or of one trouble within an hour, is one row.
+ */
+count: number, 
+/**
+ * When it last happened, where it did more than once.
+ */
+last: WallTime | null, };

@@ -2,8 +2,10 @@
 import type { AccountView } from "./AccountView";
 import type { AttemptView } from "./AttemptView";
 import type { KeychainView } from "./KeychainView";
+import type { LockState } from "./LockState";
 import type { NextRefresh } from "./NextRefresh";
 import type { Problem } from "./Problem";
+import type { PromptView } from "./PromptView";
 import type { ProviderView } from "./ProviderView";
 import type { TrayState } from "./TrayState";
 import type { WallTime } from "./WallTime";
@@ -43,4 +45,12 @@ tray: TrayState,
 /**
  * The refresh that comes next, if any is planned.
  */
-next_refresh: NextRefresh | null, };
+next_refresh: NextRefresh | null, 
+/**
+ * Programs that wait for their person's answer, the one that asked first first. Only that one is shown.
+ */
+prompts: Array<PromptView>, 
+/**
+ * Whether tokens are handed out at all.
+ */
+locked: LockState, };

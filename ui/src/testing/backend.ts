@@ -1,7 +1,9 @@
 // A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
-import type { Backend, Found, More, NewProvider, PageName } from "../backend";
+import type { Backend, Found, More, NewProvider, PageName, Policy } from "../backend";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
+import type { Choice } from "../generated/Choice";
+import type { Decision } from "../generated/Decision";
 import type { EventView } from "../generated/EventView";
 import type { HouseView } from "../generated/HouseView";
 import type { Problem } from "../generated/Problem";
@@ -137,6 +139,38 @@ export class TestingBackend implements Backend {
   };
   unlock = async () => {
     await this.command("unlock");
-    this.become({ keychain: { ...this.now.keychain, state: "open" } });
+    this.become({ keychain: { ...this.now.keychain, state: "open" }, locked: "unlocked" });
+  };
+
+  answerPrompt = async (prompt: string, choice: Choice) => {
+    await this.command("answerPrompt", prompt, choice);
+    this.become({ prompts: this.now.prompts.filter((one) => one.id !== prompt) });
+  };
+  known: Policy = { default: "ask", rules: [], session: [] };
+  policy = async () => this.known;
+  setPolicy = async (program: string | null, account: string | null, decision: Decision) => {
+    await this.command("setPolicy", program, account, decision);
+    if (program === null) this.known = { ...this.known, default: decision };
+    else
+      this.known = {
+        ...this.known,
+        rules: this.known.rules.map((rule) =>
+          rule.program === program && rule.account === account ? { ...rule, decision } : rule,
+        ),
+      };
+  };
+  removeRule = async (program: string, account: string) => {
+    await this.command("removeRule", program, account);
+    const other = (one: { program: string; account: string }) =>
+      one.program !== program || one.account !== account;
+    this.known = {
+      ...this.known,
+      rules: this.known.rules.filter(other),
+      session: this.known.session.filter(other),
+    };
+  };
+  lock = async () => {
+    await this.command("lock");
+    this.become({ locked: "locked" });
   };
 }

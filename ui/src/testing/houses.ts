@@ -1,9 +1,12 @@
 // Houses to look at and to test with. Never part of what is shipped.
 import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
 import type { AccountView } from "../generated/AccountView";
+import type { Policy } from "../backend";
+import type { AskingProgram } from "../generated/AskingProgram";
 import type { AttemptView } from "../generated/AttemptView";
 import type { EventView } from "../generated/EventView";
 import type { HouseView } from "../generated/HouseView";
+import type { PromptView } from "../generated/PromptView";
 import type { ProviderHelp } from "../generated/ProviderHelp";
 import type { ProviderView } from "../generated/ProviderView";
 import type { ReportLine } from "../generated/ReportLine";
@@ -143,6 +146,37 @@ export function attempt(change: Partial<AttemptView> = {}): AttemptView {
   };
 }
 
+/** A program that asks for “work”. */
+export function prompt(change: Partial<AskingProgram> = {}, more: Partial<PromptView> = {}): PromptView {
+  return {
+    id: "prompt-1",
+    account: "id-work",
+    label: "work",
+    program: {
+      path: "/usr/bin/backup-photos",
+      arguments: ["--album", "summer 2026"],
+      pid: 4127,
+      started_by: "/usr/bin/gnome-terminal",
+      anything_run_by: false,
+      ...change,
+    },
+    until: Date.now() + 48 * SECOND,
+    waiting: 1,
+    ...more,
+  };
+}
+
+/** A policy with something of everything. */
+export const policy: Policy = {
+  default: "ask",
+  rules: [
+    { program: "/usr/bin/git", account: "work", decision: "allow" },
+    { program: "/home/ada/bin/backup-photos", account: "*", decision: "allow" },
+    { program: "/usr/bin/python3.11", account: "mail", decision: "deny" },
+  ],
+  session: [{ program: "/usr/bin/python3.11", arguments: ["sync.py", "--all"], account: "work" }],
+};
+
 export const providers: ProviderView[] = [
   provider("demo", "Demo", "http://127.0.0.1:8917", true),
   provider("google", "Google", "https://accounts.google.com"),
@@ -163,6 +197,8 @@ export function house(change: Partial<HouseView> = {}): HouseView {
     problems: [],
     tray: "fresh",
     next_refresh: null,
+    prompts: [],
+    locked: "unlocked",
     ...change,
   };
 }
@@ -282,7 +318,10 @@ export function events(): EventView[] {
     account: "id-work",
     label: "work",
     program: null,
+    scopes: [],
     problem: null,
+    count: 1,
+    last: null,
     ...change,
   });
   return [

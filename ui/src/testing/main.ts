@@ -6,6 +6,8 @@ import {
   events,
   fullHouse,
   house,
+  policy,
+  prompt,
   provider,
   report,
   troubledHouse,
@@ -33,9 +35,11 @@ if (asked.has("scopes"))
     ),
   });
 
+backend.known = policy;
+
 const larder = await start(backend, document.getElementById("app")!);
 // In reach of the console and of shots.mjs.
-Object.assign(globalThis, { larder, backend });
+Object.assign(globalThis, { larder, backend, prompt });
 
 const [page, id] = (asked.get("place") ?? "accounts").split(":");
 if (asked.has("new"))
@@ -56,4 +60,5 @@ else if (page === "waiting") {
   larder.show(one);
 } else if (page === "provider" && id) larder.go({ page, provider: id });
 else if (page === "access" && id) larder.go({ page, account: id });
-else if (page === "sign-in" || page === "new-provider" || page === "activity") larder.go({ page });
+else if (page === "sign-in" || page === "new-provider" || page === "activity" || page === "programs")
+  larder.go({ page });

@@ -62,6 +62,28 @@ const shots = [
   ["account-forget", "?house=full&place=account:id-music&forgetting"],
   ["activity", "?house=full&place=activity&events"],
   ["activity-empty", "?house=full&place=activity"],
+  ["programs", "?house=full&place=programs"],
+  ["programs-locked", "?house=full&place=programs", `backend.become({ locked: "locked" })`],
+  [
+    "prompt",
+    "?house=full",
+    `backend.become({ prompts: [prompt()] }); new Promise((done) => setTimeout(done, 900))`,
+  ],
+  [
+    "prompt-python",
+    "?house=full",
+    `backend.become({ prompts: [prompt({ path: "/usr/bin/python3.11", arguments: ["sync.py"], anything_run_by: true }, { waiting: 12 })] })`,
+  ],
+  [
+    "prompt-hostile",
+    "?house=full",
+    `backend.become({ prompts: [prompt({ path: "/tmp/\u202e<b>tig\u001b[2J\n" + "x".repeat(900), arguments: Array(200).fill("y".repeat(300)) })] })`,
+  ],
+  [
+    "prompt-unknown",
+    "?house=full",
+    `backend.become({ prompts: [prompt({ path: "", arguments: [], pid: 0, started_by: null })] })`,
+  ],
   ["unreachable", "?refuse"],
 ];
 const sizes = [
@@ -114,7 +136,7 @@ for (const [size, width, height] of sizes) {
     if (only && !name.includes(only)) continue;
     await send("Page.navigate", { url: origin + query });
     await pause(700);
-    if (script) await send("Runtime.evaluate", { expression: script });
+    if (script) await send("Runtime.evaluate", { expression: script, awaitPromise: true });
     await pause(250);
     const wide = await send("Runtime.evaluate", {
       expression: "document.documentElement.scrollWidth > innerWidth",

@@ -1,18 +1,19 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
 use super::signing_in::More;
-use super::tokens::Asked;
+use super::tokens::{self, Asked};
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
     show,
 };
 use crate::http::Http;
-use crate::{client_auth, client_secret, doctor, dpop, report};
-use larder_core::names::ProviderName;
+use crate::{access_tokens, client_auth, client_secret, doctor, report};
+use larder_core::lock::LockEvent;
+use larder_core::names::{Part, ProviderName};
 use larder_core::problem::Exit;
-use larder_core::protocol::{ProofFor, Rejected};
-use larder_core::view::{Check, CheckView};
+use larder_core::protocol::ProofFor;
+use larder_core::view::{Check, CheckView, EventView};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 
@@ -32,11 +33,19 @@ impl Agent {
             Request::View
                 | Request::Drain
                 | Request::Events { .. }
+                | Request::Audit { .. }
+                | Request::AuditVerify { .. }
+                | Request::AuditHead
                 | Request::Token { .. }
                 | Request::AwaitSignIn { .. }
         );
         if self.house.quiet && !harmless {
             let _ = reply.send(Err(Problem::Stopping));
+            return;
+        }
+        self.used(&request).await;
+        if let Some(problem) = self.house.lock.refusal().filter(|_| self.house.lock.sealed() && opens(&request)) {
+            let _ = reply.send(Err(problem));
             return;
         }
         match request {
@@ -49,7 +58,25 @@ impl Agent {
                 let view = self.view(self.hands.clock.now());
                 let _ = reply.send(Ok(Answer::View(Box::new(view))));
             }
-            Request::AttachWindow { activation_token } => self.attach_window(&peer, activation_token, reply),
+            Request::AttachWindow { activation_token, answers } => {
+                self.attach_window(&peer, activation_token, answers, reply).await;
+            }
+            Request::AnswerPrompt { prompt, choice } => {
+                let answer = self.answer_prompt(&peer, prompt, choice).await;
+                let _ = reply.send(answer);
+            }
+            Request::RemoveRule { program, account } => {
+                let answer = self.remove_rule(&peer, program, account).await;
+                let _ = reply.send(answer);
+            }
+            Request::Policy => {
+                self.look_at_configuration().await;
+                let _ = reply.send(self.policy());
+            }
+            Request::Lock { seal } => {
+                let answer = self.lock(&peer, seal).await;
+                let _ = reply.send(answer);
+            }
             Request::SignIn { provider, label, account, redirect, scopes, authentication } => {
                 self.look_at_configuration().await;
                 let more = More { scopes, authentication };
@@ -76,8 +103,13 @@ impl Agent {
                 });
             }
             Request::Callback { url, activation_token } => self.callback(&url, activation_token, reply).await,
-            Request::Token { account, min_validity, dpop, rejected } => {
-                self.token(peer, &account, min_validity, dpop, rejected, reply).await;
+            Request::Token { account, min_validity, dpop, rejected, scopes, resource } => {
+                match tokens::asked(min_validity, dpop, rejected, &scopes, resource.as_deref()) {
+                    Ok(asked) => self.token(peer, &account, asked, reply).await,
+                    Err(problem) => {
+                        let _ = reply.send(Err(problem));
+                    }
+                }
             }
             Request::GitAccounts { to } => {
                 self.look_at_configuration().await;
@@ -135,6 +167,7 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::Audit { .. } | Request::AuditVerify { .. } | Request::AuditHead => self.audited(request, reply),
             Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {
                 self.look_at_configuration().await;
@@ -142,7 +175,7 @@ impl Agent {
             }
             Request::Find { url } => self.look(url, false, reply).await,
             Request::Adopt { url } => self.look(url, true, reply).await,
-            Request::Unlock { passphrase } => self.unlock(passphrase.as_ref(), reply),
+            Request::Unlock { passphrase } => self.unlock(peer, passphrase.as_ref(), reply),
             Request::SetSecret { name, secret } => self.set_secret(name, &secret, reply),
             Request::Drain => {
                 self.happen(HouseEvent::Quiet(true)).await;
@@ -153,12 +186,30 @@ impl Agent {
             | Request::AddProvider { .. }
             | Request::RemoveProvider { .. }
             | Request::OfferDemo { .. }
-            | Request::Policy
             | Request::SetPolicy { .. } => {
                 let answer = self.configure(&peer, request).await;
                 let _ = reply.send(answer);
             }
         }
+    }
+
+    /// Looks into the audit, off the loop.
+    fn audited(&self, request: Request, reply: Reply) {
+        let audit = Arc::clone(&self.audit);
+        let named = |label: &String| self.house.find(label).ok().map(|account| account.id.clone());
+        let account = match &request {
+            Request::Audit { filter } => filter.account.as_ref().and_then(named),
+            _ => None,
+        };
+        tokio::spawn(async move {
+            let _ = reply.send(match request {
+                Request::Audit { filter } => audit.list(filter, account).await.map(|rows| Answer::Audit { rows }),
+                Request::AuditVerify { noted } => {
+                    audit.verify(noted).await.map(|report| Answer::AuditVerified(Box::new(report)))
+                }
+                _ => audit.head().await.map(Answer::AuditHead),
+            });
+        });
     }
 
     /// Reads configuration that changed on the disk; accounts that waited for a correction are tried again.
@@ -171,7 +222,15 @@ impl Agent {
                 // The way that worked so far stays.
                 Err(problem) => self.configuration.cannot_use_settings(problem),
             }
+            let idle = settings.lock.idle_after();
             self.settings = settings;
+            self.happen(HouseEvent::Lock(LockEvent::IdleAfter(idle))).await;
+            self.look_who_can_be_asked().await;
+        }
+        if self.configuration.policy_changed() {
+            let event = self.event(EventKind::PolicyChanged, None, None, None, self.hands.clock.now());
+            self.record(event).await;
+            self.settle().await;
         }
         for provider in corrected {
             self.happen(HouseEvent::Corrected { provider }).await;
@@ -187,24 +246,15 @@ impl Agent {
                 self.event(kind, None, peer.program.as_ref().map(|p| p.path.clone()), None, self.hands.clock.now());
             self.record(event).await;
             self.look_at_configuration().await;
+            self.settle().await;
         }
         self.show(self.hands.clock.now());
         Ok(answer)
     }
 
-    fn attach_window(&mut self, peer: &Peer, activation_token: Option<String>, reply: Reply) {
-        let other = self.window.is_some_and(|window| window != peer.connection);
-        if other {
-            let _ = self.pushes.send(Push::ShowWindow { activation_token });
-        } else {
-            self.window = Some(peer.connection);
-        }
-        let _ = reply.send(Ok(Answer::Window { other }));
-    }
-
     pub(super) async fn gone(&mut self, connection: u64) {
-        if self.window == Some(connection) {
-            self.window = None;
+        if self.window.take_if(|window| window.connection == connection).is_some() {
+            self.look_who_can_be_asked().await;
         }
         self.configuration.gone(connection);
         let asks: Vec<_> =
@@ -217,22 +267,7 @@ impl Agent {
         self.show(self.hands.clock.now());
     }
 
-    async fn token(
-        &mut self,
-        peer: Peer,
-        account: &str,
-        min_validity: Option<u64>,
-        proof: Option<ProofFor>,
-        rejected: Option<Rejected>,
-        reply: Reply,
-    ) {
-        let proof = match proof.map(|proof| dpop::checked(&proof).map(|url| (proof, url))).transpose() {
-            Ok(proof) => proof,
-            Err(problem) => {
-                let _ = reply.send(Err(problem));
-                return;
-            }
-        };
+    async fn token(&mut self, peer: Peer, account: &str, asked: Asked, reply: Reply) {
         let known = match self.house.find(account) {
             Ok(known) => known.clone(),
             Err(problem) => {
@@ -242,19 +277,19 @@ impl Agent {
         };
         self.look_at_configuration().await;
         let path = peer.program.as_ref().map(|program| program.path.clone());
-        match self.configuration.decide(path.as_deref(), &known) {
-            Ok(Decision::Allow) => {
-                self.ask_for_token(peer, known, Asked { min_validity, proof, rejected }, reply).await;
+        match self.permitted(&peer, &known) {
+            Ok(decision @ (Decision::Allow | Decision::Ask)) => {
+                let consult = decision == Decision::Ask;
+                self.ask_for_token(peer, known, Asked { consult, ..asked }, reply).await;
             }
-            // A policy that cannot be read allows nothing.
+            // A policy that cannot be read allows nothing, nor does a lock.
             Err(problem) => {
                 let event =
                     self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), self.hands.clock.now());
                 self.record(event).await;
                 let _ = reply.send(Err(problem));
             }
-            // Nobody can be asked yet.
-            Ok(Decision::Ask | Decision::Deny) => {
+            Ok(Decision::Deny) => {
                 let program = path.clone().unwrap_or_else(|| "an unknown program".to_owned());
                 let problem = Problem::Denied { program, account: known.identity.label.clone() };
                 let event =
@@ -324,36 +359,37 @@ impl Agent {
     }
 
     /// Opens the access token and hands it over, off the loop.
-    pub(super) fn hand_out(&mut self, ask: u64, account: AccountId) {
+    pub(super) fn hand_out(&mut self, ask: u64, account: AccountId, part: Part) {
         let Some(Asker { reply, peer, proof }) = self.askers.remove(&ask) else { return };
         let known = self.house.find(account.as_str()).ok();
         let label = known.map_or_else(|| account.0.clone(), |known| known.identity.label.clone());
-        if let Some(access) = known.and_then(|known| known.access) {
+        if let Some(access) = known.and_then(|known| known.token(&part)) {
             let program = peer.program.as_ref().map(|program| program.path.as_str()).unwrap_or_default();
-            self.given.note(&account, access.issued, program);
+            self.given.note(&account, &part, access.issued, program);
         }
         let (hands, outbox, audit, pushes) =
             (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
         let now = hands.clock.now();
         tokio::spawn(async move {
-            let answer = open_for(&hands, &account, &label, peer.program.as_ref(), proof.as_ref()).await;
-            if let Err(problem) = &answer
+            let answer = open_for(&hands, &account, &part, &label, peer.program.as_ref(), proof.as_ref()).await;
+            if let Err(Problem::NotYet { .. }) = &answer {
+                let _ = outbox.send(Message::Lost { account: account.clone(), part }).await;
+            } else if let Err(problem) = &answer
                 && problem.exit() == Exit::SignIn
             {
                 // A refresh would meet the same, and then the account knows it.
                 let _ = outbox.send(Message::Doubt { account: account.clone() }).await;
             }
-            if answer.is_ok() {
-                let event = larder_core::view::EventView {
-                    at: now.wall,
-                    kind: EventKind::HandedOut,
+            if let Ok(Answer::Token { scope, .. }) = &answer {
+                let event = EventView {
                     account: Some(account),
                     label: Some(label),
                     program: peer.program.map(|program| program.path),
-                    problem: None,
+                    scopes: grants::split(scope),
+                    ..EventView::new(now.wall, EventKind::HandedOut)
                 };
                 let _ = pushes.send(Push::Event(event.clone()));
-                audit.record(event).await;
+                audit.record(event);
             }
             let _ = reply.send(answer);
         });
@@ -506,36 +542,43 @@ impl Agent {
             let _ = reply.send(stored.map(|()| Answer::Done));
         });
     }
+}
 
-    /// Asks the keychain to open; it may ask its person. Off the loop: people take their time.
-    fn unlock(&self, passphrase: Option<&OnWire>, reply: Reply) {
-        let passphrase = passphrase.map(|passphrase| secrecy::SecretString::from(passphrase.expose()));
-        let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
-        tokio::spawn(async move {
-            let result = hands.keychain.unlock(passphrase).await;
-            let state = hands.keychain.state().await;
-            let _ = outbox.send(Message::Keychain(state)).await;
-            let _ = reply.send(result.map(|()| Answer::Done));
-        });
-    }
+/// Whether a request needs a key, or makes one: nothing of that while all is sealed.
+fn opens(request: &Request) -> bool {
+    matches!(request, Request::SignIn { .. } | Request::Adopt { .. } | Request::SetSecret { .. } | Request::RefreshAll)
 }
 
 /// Opens an account's access token for whoever asked.
 async fn open_for(
     hands: &super::Hands,
     account: &AccountId,
+    part: &Part,
     label: &str,
     asker: Option<&Program>,
     proof: Option<&(ProofFor, url::Url)>,
 ) -> Result<Answer, Problem> {
     let needs = |why| Problem::SignInNeeded { account: label.to_owned(), why };
     let key = hands.key(account).await?.ok_or_else(|| needs(Why::KeyMissing))?;
-    let opened = match grants::read_tokens(&hands.database, account.clone(), key).await {
+    let mut opened = match grants::read_tokens(&hands.database, account.clone(), key.clone()).await {
         Ok(opened) => opened,
         Err(grants::NotOpened::Unreadable) => return Err(needs(Why::Unreadable)),
         Err(grants::NotOpened::Because(problem)) => return Err(problem),
     };
-    let tokens = opened.tokens.ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
+    let mut tokens = opened.tokens.take().ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
+    if !part.is_whole() {
+        let kept = match access_tokens::read(&hands.database, account.clone(), key, part.clone()).await {
+            Ok(kept) => kept,
+            Err(grants::NotOpened::Unreadable) => None,
+            Err(grants::NotOpened::Because(problem)) => return Err(problem),
+        };
+        let kept = kept.ok_or_else(|| Problem::NotYet { account: label.to_owned() })?;
+        (tokens.access_token, tokens.token_type) = (kept.access_token, kept.token_type);
+        opened.expires_at = kept.expires_at;
+        // RFC 6749 section 5.1: left out where it is what was asked for.
+        let asked = if part.scope.is_empty() { opened.scope } else { part.scope.clone() };
+        opened.scope = kept.scope.unwrap_or(asked);
+    }
     if asker.is_some_and(|asker| !program::still_there(asker)) {
         let program = asker.map(|asker| asker.path.clone()).unwrap_or_default();
         return Err(Problem::Denied { program, account: label.to_owned() });

@@ -85,6 +85,10 @@ impl KeyStore for Chosen {
         self.store()?.unlock(passphrase)
     }
 
+    fn close(&mut self) -> bool {
+        self.store().is_ok_and(KeyStore::close)
+    }
+
     fn inspect(&mut self) -> Result<(), Problem> {
         self.store()?.inspect()
     }

@@ -121,6 +121,11 @@ impl KeyStore for Passphrase {
         self.ready()
     }
 
+    fn close(&mut self) -> bool {
+        // The identity is zeroized as it goes.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+
     fn inspect(&mut self) -> Result<(), Problem> {
         self.get("").map(drop)
     }

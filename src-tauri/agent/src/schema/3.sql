@@ -3,6 +3,9 @@
 ALTER TABLE account ADD COLUMN refresh_ends_access_token INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE account ADD COLUMN refresh_token_lifetime INTEGER;
 
+-- Whom tokens can be asked for beside `resource`, as signed in with (RFC 8707), separated by spaces.
+ALTER TABLE account ADD COLUMN other_resources TEXT NOT NULL DEFAULT '';
+
 -- Nothing was ever written here before.
 DROP TABLE access_token;
 

@@ -1,10 +1,10 @@
 //! Keeping a session fresh: when a refresh starts, and what follows from each answer.
 
 use super::{
-    Access, Account, Clearing, Decided, Key, Refresh, Session, clearing, next_due, refresh_is_due, session_ends,
+    Access, Account, Clearing, Decided, Key, Refresh, Session, clearing, next_due, parts, refresh_is_due, session_ends,
 };
 use crate::effect::{Arrival, Effect, Outcome, Trouble};
-use crate::names::Operation;
+use crate::names::{Operation, Part};
 use crate::problem::{Problem, Why};
 use crate::schedule;
 use crate::time::{Moment, Now};
@@ -12,14 +12,15 @@ use crate::view::EventKind;
 use std::time::Duration;
 
 /// A refresh begins.
-pub(super) fn open(account: &mut Account, operation: Operation, decided: &mut Decided) {
+pub(super) fn open(account: &mut Account, part: Part, operation: Operation, decided: &mut Decided) {
     let (attempt, resumed) = match &account.session {
         Session::SignedIn { refresh: Refresh::Waiting { attempt, resumed, .. } } => (*attempt, *resumed),
         Session::SignedIn { refresh: Refresh::Journaled { .. } } => (0, true),
         _ => (0, false),
     };
     account.session = Session::SignedIn { refresh: Refresh::Opening { operation, attempt, resumed } };
-    decided.act(operation, Effect::Prepare { resumed });
+    account.parts.asking = part.clone();
+    decided.act(operation, Effect::Prepare { resumed, part });
 }
 
 /// Time has passed: what is due is begun.
@@ -27,7 +28,7 @@ pub(super) fn look(account: &mut Account, next: Operation, now: Now, decided: &m
     let over = |moment: Moment| moment.wait(now) <= 0;
     if refresh_is_due(account, now) {
         // An interrupted refresh has its one more try at once: the provider may forgive a quick repetition.
-        return open(account, next, decided);
+        return open(account, Part::default(), next, decided);
     }
     if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session
         && let Refresh::Unsaved { operation, until: until @ Some(_), .. } = refresh
@@ -110,6 +111,13 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
         }
         _ => {}
     }
+    if let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }, Arrival::Answered(outcome)) =
+        (&account.session, &arrival)
+        && matches!(refresh, Refresh::Sent { operation: ours, .. } if *ours == operation)
+        && parts::refused(account, outcome, operation, now, decided)
+    {
+        return;
+    }
     let (Session::SignedIn { refresh } | Session::Undoable { refresh, .. }) = &mut account.session else {
         return;
     };
@@ -160,10 +168,8 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
                 decided.record(EventKind::RefreshFailed, Some(problem.clone()));
                 *refresh = retry(*attempt, problem, retry_after);
                 decided.act(operation, Effect::Discard { spent });
-                if let Some(access) =
-                    account.access.as_mut().filter(|_| spent && account.terms.refresh_ends_access_token)
-                {
-                    access.end(now);
+                if spent && account.terms.refresh_ends_access_token {
+                    account.ended(now);
                 }
             }
             Outcome::NeedsSignIn(why) => {
@@ -181,16 +187,16 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
         (Refresh::Unsaved { operation: ours, grant, .. }, Arrival::Saved) if *ours == operation => {
             let grant = grant.clone();
             account.generation = account.generation.next();
-            let instead = account.access.filter(|before| before.rejected).map(|_| now);
-            let access = Access { instead, ..Access::of(&grant, account.generation) };
-            account.access = Some(access);
+            let whole = account.parts.asking.is_whole();
+            let instead = account.token(&account.parts.asking).filter(|before| before.rejected).map(|_| now);
+            account.came(Access { instead, ..Access::of(&grant, account.generation) }, now);
             account.refreshable = grant.refreshable;
             account.session_ends = session_ends(account.session_ends, account.terms, &grant);
-            if let Some(scopes) = grant.scopes {
+            if let Some(scopes) = grant.scopes.filter(|_| whole) {
                 account.identity.scopes = scopes;
             }
             account.refreshed_at = Some(now.wall);
-            let next = next_due(account, Some(access));
+            let next = next_due(account, account.reckoned());
             if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } = &mut account.session {
                 *refresh = next;
             }

@@ -1,14 +1,18 @@
 //! Builders, and a [`Home`]: a house whose clock, network, keychain and disk are this test.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use larder_core::account::parts::Parts;
 use larder_core::account::{Access, Account, Event, GrantType, Identity, Refresh, Session, Terms, next_due};
 use larder_core::attempt::{Attempt, LIFETIME, Person, Phase, Redirected};
+use larder_core::consent::{ConsentEvent, Way};
 use larder_core::effect::{Arrival, Effect, Grant, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, Wanted, house};
-use larder_core::names::{AccountId, AttemptId, Digest, Generation, Operation, ProviderName, Scope};
+use larder_core::lock::LockEvent;
+use larder_core::names::{AccountId, AttemptId, Digest, Generation, Operation, PromptId, ProviderName, Scope};
 use larder_core::problem::Problem;
+use larder_core::protocol::Choice;
 use larder_core::time::{BootTime, Now, WallTime};
-use larder_core::view::RedirectKind;
+use larder_core::view::{AskingProgram, LockState, RedirectKind};
 use std::time::Duration;
 
 /// What a provider's access token lives, where a test does not say otherwise.
@@ -44,7 +48,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
             subject: format!("sub-{name}"),
             name: Some(format!("Name of {name}")),
             email: None,
-            scopes: vec!["openid".into()],
+            scopes: vec!["openid".into(), "email".into()],
             grant_type: GrantType::AuthorizationCode,
             browser_sign_out: false,
         },
@@ -55,6 +59,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
         signed_in_at: Some(START.wall),
         session_ends: None,
         terms: Terms::default(),
+        parts: Parts::default(),
     };
     account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
     account
@@ -105,6 +110,17 @@ pub fn rate_limited(now: Now, wait: Duration) -> Arrival {
     })
 }
 
+/// A program that asks.
+pub fn program(path: &str, arguments: &[&str]) -> AskingProgram {
+    AskingProgram {
+        path: path.to_owned(),
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        pid: 4711,
+        started_by: Some("/usr/bin/gnome-shell".to_owned()),
+        anything_run_by: path.contains("python"),
+    }
+}
+
 /// A sign-in that waits for the redirect with this `state`.
 pub fn attempt(id: &str, now: Now) -> Attempt {
     Attempt {
@@ -116,6 +132,7 @@ pub fn attempt(id: &str, now: Now) -> Attempt {
         account: None,
         label: None,
         terms: Terms::default(),
+        resources: Vec::new(),
         redirect: RedirectKind::DeepLink,
         device: None,
         browser_sign_out: false,
@@ -303,6 +320,35 @@ impl Home {
             since: self.now,
         };
         (self.next_ask, self.happen(HouseEvent::Ask(ask)))
+    }
+
+    /// A program asks for a token, and the policy says to ask its person.
+    pub fn consult(&mut self, account: &str, program: AskingProgram) -> (u64, Vec<HouseEffect>) {
+        self.next_ask += 1;
+        let ask = Ask {
+            id: self.next_ask,
+            account: account.into(),
+            want: Want::Token(Wanted::default()),
+            until: self.now.plus(ASK_PATIENCE),
+            since: self.now,
+        };
+        let fresh = PromptId(format!("p{}", self.next_ask));
+        let event = ConsentEvent::Asked { ask, program: Box::new(program), fresh };
+        (self.next_ask, self.happen(HouseEvent::Consent(event)))
+    }
+
+    pub fn asked_via(&mut self, way: Way) -> Vec<HouseEffect> {
+        self.happen(HouseEvent::Consent(ConsentEvent::Via(way)))
+    }
+
+    /// A person answers the prompt that is shown.
+    pub fn answer_first(&mut self, choice: Choice) -> Vec<HouseEffect> {
+        let Some(prompt) = self.house.consent.first().map(|prompt| prompt.id.clone()) else { panic!("no prompt") };
+        self.happen(HouseEvent::Consent(ConsentEvent::Answered { prompt, choice }))
+    }
+
+    pub fn turn(&mut self, to: LockState) -> Vec<HouseEffect> {
+        self.happen(HouseEvent::Lock(LockEvent::Turned { to, by: None }))
     }
 
     /// Asks for a token without saying how long it shall be good.
