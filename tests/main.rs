@@ -25,6 +25,7 @@ mod locking;
 mod loopback;
 mod machine;
 mod mail;
+mod moving;
 mod narrower;
 mod one_agent;
 mod proofs;
