@@ -397,7 +397,19 @@ fn picture_for_the_readme() {
     desktop.start(&[]);
     desktop.wait_for_window();
     desktop.reads("no longer accepts this session");
-    desktop.window_picture(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/larder.png"));
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    desktop.window_picture(&docs.join("larder.png"));
+    desktop.session.larder(&["policy", "set", "ask"]).ok();
+    let script = desktop.session.home().join("sync.py");
+    let code = "import subprocess, sys; sys.exit(subprocess.run([sys.argv[1], 'token', 'work']).returncode)";
+    std::fs::write(&script, code).expect("a script");
+    let mut asking = desktop.session.command("/usr/bin/python3");
+    let mut asking = asking.arg(script).arg(support::program("larder")).spawn().expect("started");
+    desktop.reads("Nothing is handed out while you decide");
+    std::thread::sleep(UNGUARDED);
+    desktop.window_picture(&docs.join("asks.png"));
+    desktop.keys(&["Escape"]);
+    asking.wait().expect("ended");
 }
 
 fn is_fresh(words: &str) -> bool {
