@@ -12,6 +12,7 @@ pub mod client_secret;
 pub mod clock;
 pub mod configuration;
 pub mod confirm;
+pub mod connections;
 pub mod database;
 pub mod device;
 pub mod discovery;

@@ -309,6 +309,10 @@ mod tests {
     fn a_child_is_told_with_its_arguments_and_who_started_it() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
+        // Spawned is not yet begun: its arguments are there a moment later.
+        while std::fs::read(format!("/proc/{pid}/cmdline")).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         let program = behind(pid).unwrap();
         let told = asking(Some(&program));
         let _ = child.kill();

@@ -1,6 +1,7 @@
 //! The socket: one Unix socket, 0600 in a 0700 folder, for processes of the same user. JSON, one message a line.
 
 use crate::agent::{Message, Peer};
+use crate::connections::{Connections, MOST_SUBSCRIBERS, Place};
 use crate::program;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Ask, Line, MOST_REQUEST, PROTOCOL, Push, Request};
@@ -21,14 +22,14 @@ use zeroize::Zeroize;
 /// The first message must come within this time, else the connection is one that somebody forgot.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections at once. Every one costs a descriptor; a machine full of scripts has dozens.
-pub const MOST_CONNECTIONS: usize = 512;
+/// A message that has begun must be whole within this time: its bytes are on this machine already.
+const FRAME_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is read at once, in bytes: a connection that is idle costs no more, and most requests fit.
+const CHUNK: usize = 1024;
 
 /// Requests of one connection that wait for their answers at once.
 const MOST_OUTSTANDING: usize = 64;
-
-/// When the agent ends, answers on their way have so long to go out.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A client that does not read what it asked for is let go after this time.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
@@ -44,16 +45,8 @@ pub struct Serving {
     pub profile: String,
     /// Turns true when the agent ends: nothing more is read, and what is to be answered still is.
     pub closing: watch::Receiver<bool>,
-    /// One place a connection.
-    pub places: Arc<Semaphore>,
-}
-
-impl Serving {
-    /// Waits until every connection has had its answers, or has been given long enough.
-    pub async fn ended(&self) {
-        let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.places.acquire_many(all)).await;
-    }
+    /// One place each.
+    pub connections: Arc<Connections>,
 }
 
 /// The first descriptor that systemd hands over is this variable's process's alone (sd_listen_fds(3)).
@@ -119,18 +112,19 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// Serves connections for ever.
 pub async fn serve(listener: UnixListener, serving: Serving) {
+    let user = rustix::process::getuid().as_raw();
     let mut connection = 0;
     loop {
-        let Ok(place) = Arc::clone(&serving.places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 connection += 1;
-                let (serving, connection) = (serving.clone(), connection);
+                let Some(process) = of(&stream, user) else { continue };
+                let Some(place) = serving.connections.admit(connection, process).await else { continue };
+                let (serving, place) = (serving.clone(), Arc::new(place));
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, connection, serving).await {
+                    if let Err(error) = converse(stream, connection, process, serving, place).await {
                         tracing::debug!("connection {connection}: {}", error.kind());
                     }
-                    drop(place);
                 });
             }
             // Out of descriptors, most likely: the connections there are go on, and some of them will end.
@@ -142,21 +136,29 @@ pub async fn serve(listener: UnixListener, serving: Serving) {
     }
 }
 
-async fn converse(stream: UnixStream, connection: u64, serving: Serving) -> io::Result<()> {
-    let credentials = stream.peer_cred()?;
-    // The file's mode keeps others out; this does too, where the mode was changed.
-    if credentials.uid() != rustix::process::getuid().as_raw() {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
-    let pid = credentials.pid();
+/// The process of this user that connected, where the system tells which; `None` for another user's. The file's mode keeps
+/// those out; this does too, where the mode was changed.
+fn of(stream: &UnixStream, user: u32) -> Option<Option<i32>> {
+    let credentials = stream.peer_cred().ok()?;
+    (credentials.uid() == user).then(|| credentials.pid())
+}
+
+async fn converse(
+    stream: UnixStream,
+    connection: u64,
+    pid: Option<i32>,
+    serving: Serving,
+    place: Arc<Place>,
+) -> io::Result<()> {
     let (reader, writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
+    let mut reader = BufReader::with_capacity(CHUNK, reader);
     let (lines, queue) = mpsc::channel(64);
     let mut writing = tokio::spawn(write(writer, queue));
     let result = tokio::select! {
-        result = answer_all(&mut reader, connection, pid, &serving, lines) => result,
+        result = answer_all(&mut reader, connection, pid, &serving, &place, lines) => result,
         // A client that does not read has ended the conversation.
         _ = &mut writing => Ok(()),
+        () = place.let_go() => Ok(()),
     };
     let _ = serving.outbox.send(Message::Gone { connection }).await;
     // What is on its way out still goes out.
@@ -172,7 +174,8 @@ async fn answer_all(
     connection: u64,
     pid: Option<i32>,
     serving: &Serving,
-    lines: mpsc::Sender<Line>,
+    place: &Arc<Place>,
+    lines: Lines,
 ) -> io::Result<()> {
     let first = tokio::time::timeout(HELLO_PATIENCE, read(reader)).await;
     match first.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
@@ -210,6 +213,11 @@ async fn answer_all(
             }
         };
         if matches!(request, Request::Subscribe) {
+            if !place.subscribes() {
+                let detail = format!("at most {MOST_SUBSCRIBERS} connections follow what happens");
+                say(&lines, Line::Problem { id, problem: Problem::BadRequest { detail } }).await?;
+                continue;
+            }
             let pushes = serving.pushes.subscribe();
             say(&lines, Line::Answer { id, answer: Answer::Done }).await?;
             if pushing.is_empty() {
@@ -231,13 +239,16 @@ async fn answer_all(
             _ => None,
         };
         // Who asks faster than it can be answered waits, and nobody else does.
-        let Ok(place) = Arc::clone(&outstanding).acquire_owned().await else { return Ok(()) };
+        let Ok(turn) = Arc::clone(&outstanding).acquire_owned().await else { return Ok(()) };
+        if !place.asks() {
+            return Ok(());
+        }
         let (reply, answered) = oneshot::channel();
         let message = Message::Request { peer: Peer { connection, process: pid, program }, request, reply };
         if serving.outbox.send(message).await.is_err() {
             return say(&lines, Line::Problem { id, problem: Problem::Stopping }).await;
         }
-        let lines = lines.clone();
+        let (lines, place) = (lines.clone(), Arc::clone(place));
         tokio::spawn(async move {
             let line = match answered.await {
                 Ok(Ok(answer)) => Line::Answer { id, answer },
@@ -245,24 +256,32 @@ async fn answer_all(
                 Err(_) => Line::Problem { id, problem: Problem::Stopping },
             };
             let _ = say(&lines, line).await;
-            drop(place);
+            place.answered();
+            drop(turn);
         });
     }
 }
 
-async fn say(lines: &mpsc::Sender<Line>, line: Line) -> io::Result<()> {
-    lines.send(line).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+/// Lines that go out. Boxed, because a queue has room for many even where it is empty.
+type Lines = mpsc::Sender<Box<Line>>;
+
+async fn say(lines: &Lines, line: Line) -> io::Result<()> {
+    lines.send(Box::new(line)).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
 }
 
-/// Reads one message; `None` at the end. A longer line than [`MOST_REQUEST`] is no message.
+/// Reads one message; `None` at the end. It may be long in coming; once it has begun it must come. A longer line than [`MOST_REQUEST`] is no message.
 async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Result<Ask, Problem>>> {
     let bad = |detail: String| Some(Err(Problem::BadRequest { detail }));
     let mut line = Vec::new();
     let most = u64::try_from(MOST_REQUEST).unwrap_or(u64::MAX);
-    let read = reader.take(most).read_until(b'\n', &mut line).await?;
-    if read == 0 {
+    if reader.fill_buf().await?.is_empty() {
         return Ok(None);
     }
+    let whole = tokio::time::timeout(FRAME_PATIENCE, reader.take(most).read_until(b'\n', &mut line)).await;
+    if !matches!(whole, Ok(Ok(_))) {
+        line.zeroize();
+    }
+    whole.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     if line.last() != Some(&b'\n') {
         return Ok(bad(format!("a message is one line of at most {MOST_REQUEST} bytes")));
     }
@@ -274,7 +293,7 @@ async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Result
     Ok(Some(ask))
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Line>) -> io::Result<()> {
+async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Box<Line>>) -> io::Result<()> {
     while let Some(line) = queue.recv().await {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
@@ -287,7 +306,7 @@ async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Line>) -> i
 }
 
 /// Passes pushes on. Who reads too slowly misses events, but never the view as it stands.
-async fn push(mut pushes: broadcast::Receiver<Push>, serving: Serving, lines: mpsc::Sender<Line>) {
+async fn push(mut pushes: broadcast::Receiver<Push>, serving: Serving, lines: Lines) {
     let Serving { outbox, mut closing, .. } = serving;
     if let Some(view) = view(&outbox).await {
         let _ = say(&lines, Line::Push { push: Push::View(view) }).await;
@@ -319,5 +338,18 @@ async fn view(outbox: &mpsc::Sender<Message>) -> Option<Box<HouseView>> {
     match answered.await.ok()? {
         Ok(Answer::View(view)) => Some(view),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn another_users_process_is_not_talked_to() {
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let user = rustix::process::getuid().as_raw();
+        assert!(of(&stream, user).is_some());
+        assert_eq!(of(&stream, user + 1), None);
     }
 }

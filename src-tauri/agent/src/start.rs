@@ -4,11 +4,12 @@ use crate::agent::{Agent, Message};
 use crate::audit::Audit;
 use crate::clock::{Clock, SystemClock};
 use crate::configuration::Configuration;
+use crate::connections::Connections;
 use crate::database::Database;
 use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
-use crate::socket::{self, MOST_CONNECTIONS, Serving};
+use crate::socket::{self, Serving};
 use crate::{audit, client_secret, folders, grants, keychain, lock};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
@@ -17,7 +18,7 @@ use listenfd::ListenFd;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// Messages to the loop that wait; past it, connections wait.
 const INBOX: usize = 1024;
@@ -68,9 +69,9 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
         let _ = outbox.try_send(Message::Keychain(state));
     }
     let (close, closing) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let connections = Arc::new(Connections::as_the_system_allows());
     let serving =
-        Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string(), closing, places };
+        Serving { outbox: outbox.clone(), pushes, profile: profile.data.display().to_string(), closing, connections };
     let served = tokio::spawn(socket::serve(listener, serving.clone()));
     tokio::spawn(stop_on_signal(outbox));
     tracing::info!("serving {}", socket_path.display());
@@ -83,7 +84,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     }
     drop(taken);
     let _ = close.send(true);
-    serving.ended().await;
+    serving.connections.ended().await;
     Ok(())
 }
 

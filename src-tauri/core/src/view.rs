@@ -28,8 +28,10 @@ pub struct HouseView {
     /// The refresh that comes next, if any is planned.
     pub next_refresh: Option<NextRefresh>,
     /// Programs that wait for their person's answer, the one that asked first first. Only that one is shown.
+    #[serde(default)]
     pub prompts: Vec<PromptView>,
     /// Whether tokens are handed out at all.
+    #[serde(default)]
     pub locked: LockState,
 }
 
