@@ -62,7 +62,7 @@ fn a_database_of_a_newer_larder_is_refused_with_a_sentence_and_left_alone() {
     drop(connection);
     let before = std::fs::read(&path).unwrap();
     let said = session.larder(&["status"]).fails(9);
-    assert!(said.contains("newer Larder (schema 99, this one knows 3)"), "{said}");
+    assert!(said.contains("newer Larder (schema 99, this one knows 4)"), "{said}");
     assert!(std::fs::read(&path).unwrap() == before, "the file was changed");
 }
 

@@ -12,7 +12,7 @@ use crate::{adopt, device, grants, hooks, identity};
 use larder_core::account::{Event, Refresh, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
-use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, house};
+use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, gone, house};
 use larder_core::names::{AccountId, AttemptId, Generation, Operation, Part, PromptId, ProviderName};
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
@@ -155,6 +155,21 @@ pub enum Message {
         /// What came of it.
         result: Result<(), Problem>,
     },
+    /// Accounts were written into a file, or could not be.
+    Exported {
+        /// Which, where they are to go.
+        accounts: Vec<AccountId>,
+        /// What came of it.
+        result: Result<Answer, Problem>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// An export waits until nothing of its accounts is in flight.
+    Export(Box<moving::Exporting>),
+    /// A file was opened, or could not be.
+    Opened(Box<moving::Opened>),
+    /// What a file brings is stored, or nothing of it is.
+    Imported(Box<moving::Imported>),
     /// The keychain was asked.
     Keychain(KeychainState),
     /// Whoever signed out has waited long enough to hear of the revocation.
@@ -333,7 +348,7 @@ impl Agent {
         let account_rests = self.house.accounts.iter().all(|account| match &account.session {
             // A token that is not on the disk yet is worth waiting for.
             Session::SignedIn { refresh } => !refresh.in_flight() && !matches!(refresh, Refresh::Unsaved { .. }),
-            Session::Undoable { .. } | Session::Clearing(_) => false,
+            Session::Undoable { .. } | Session::Clearing(_) | Session::Moving { .. } => false,
             _ => true,
         });
         let attempts_rest = self
@@ -400,6 +415,10 @@ impl Agent {
             Message::RegistrationEnded { issuer, client, result } => {
                 self.registration_ended(issuer, client, result).await;
             }
+            Message::Exported { accounts, result, reply } => self.exported(accounts, result, reply).await,
+            Message::Export(exporting) => self.export(*exporting).await,
+            Message::Opened(opened) => self.opened(*opened).await,
+            Message::Imported(imported) => self.imported(*imported).await,
             Message::Keychain(state) => self.happen(HouseEvent::Keychain(state)).await,
             Message::SignedOut { account, revocation } => self.answer_signed_out(&account, revocation),
             Message::SignOutFailed { account, problem } => self.sign_out_failed(&account, &problem),
@@ -507,12 +526,12 @@ impl Agent {
 
     fn act(&mut self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {
         let known = self.house.accounts.iter().find(|known| known.id == account);
-        let forget = known.is_some_and(|known| match &known.session {
-            Session::Clearing(clearing) => clearing.forget,
-            _ => false,
+        let (forget, moved) = known.map_or((false, false), |known| match &known.session {
+            Session::Clearing(clearing) => (clearing.forget, clearing.moved),
+            _ => (false, false),
         });
         let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();
-        let task = Task { account: account.clone(), provider, operation, generation, forget, effect };
+        let task = Task { account: account.clone(), provider, operation, generation, forget, moved, effect };
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         let fallback = broke_off(&task.effect);
         // The provider is told as well as can be; nobody waits for it longer than a moment.
@@ -536,5 +555,6 @@ impl Agent {
 mod adopting;
 mod asking;
 mod consenting;
+mod moving;
 mod signing_in;
 mod tokens;

@@ -99,6 +99,43 @@ pub async fn put(
         .await
 }
 
+/// What a client is known by, and what is kept of it.
+pub struct Kept<'a> {
+    /// Its issuer.
+    pub issuer: &'a str,
+    /// Its id.
+    pub client: &'a str,
+    /// Which part.
+    pub kind: Kind,
+    /// The part itself.
+    pub text: &'a SecretString,
+    /// When it ends, in milliseconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+/// Seals a part in a transaction of the caller's; over an earlier one only with `replace`.
+///
+/// # Errors
+/// As SQLite says.
+pub fn put_in(
+    transaction: &rusqlite::Connection,
+    key: &DataKey,
+    kept: &Kept<'_>,
+    replace: bool,
+) -> Result<(), crate::database::Failed> {
+    let Kept { issuer, client, kind, text, expires_at } = kept;
+    let sealed = seal(key, kind.place(issuer, client), text.expose_secret().as_bytes())
+        .map_err(|_| Problem::Internal { detail: "sealing failed".to_owned() })?;
+    let or = if replace { "REPLACE" } else { "IGNORE" };
+    transaction.execute(
+        &format!(
+            "INSERT OR {or} INTO client (issuer, client_id, kind, sealed, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)"
+        ),
+        params![issuer, client, kind.name(), sealed, expires_at],
+    )?;
+    Ok(())
+}
+
 /// The secret of this client, if one is kept and opens.
 ///
 /// # Errors

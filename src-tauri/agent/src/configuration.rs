@@ -6,6 +6,7 @@ use crate::providers::{self, Provider, Providers};
 use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
 use larder_core::git::{Destination, GitAccount, GitCandidate};
+use larder_core::house::gone;
 use larder_core::names::ProviderName;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
@@ -226,6 +227,11 @@ impl Configuration {
         Ok(known)
     }
 
+    /// Whether this is the demonstration, which goes when it ends.
+    pub fn is_demo(&self, name: &ProviderName) -> bool {
+        self.demo.is_some() && name.as_str() == DEMO
+    }
+
     /// Writes a provider down.
     ///
     /// # Errors
@@ -344,7 +350,7 @@ impl Configuration {
                 }
                 let signed_in: Vec<_> = accounts
                     .iter()
-                    .filter(|account| account.identity.provider == name && account.session != Session::SignedOut)
+                    .filter(|account| account.identity.provider == name && !gone(account))
                     .map(|account| account.identity.label.as_str())
                     .collect();
                 if !signed_in.is_empty() {

@@ -10,7 +10,12 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(2);
 
 /// The schema, one step a version. A step is never changed once it was released.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// A SQLite file, used by one caller at a time.
 #[derive(Clone)]

@@ -106,7 +106,7 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
                      refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
                      grant_type, end_session_endpoint IS NOT NULL AS browser_sign_out, refreshed_at, signed_in_at, session, why, forget,
-                     in_flight, other_resources, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
+                     in_flight, moved, other_resources, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
                    FROM account ORDER BY position"#,
             )?;
             let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?;
@@ -187,9 +187,11 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
         }
         // The house gives it an operation of this run. The tokens to revoke went with the run that began it.
         "clearing" => Session::Clearing(Clearing {
+            moved: row.get::<_, Option<String>>("moved")?.is_some(),
             until: Some(now.plus(Duration::ZERO)),
             ..Clearing::new(Operation(0), row.get("forget")?, false)
         }),
+        _ if row.get::<_, Option<String>>("moved")?.is_some() => Session::MovedAway,
         _ => Session::SignedOut,
     };
     Ok(account)
@@ -601,7 +603,7 @@ pub async fn save_sign_in(database: &Database, sign_in: SignIn, key: DataKey) ->
                    refresh_ends_access_token = excluded.refresh_ends_access_token,
                    refresh_token_lifetime = excluded.refresh_token_lifetime,
                    end_session_endpoint = excluded.end_session_endpoint,
-                   name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0,
+                   name = excluded.name, email = excluded.email, session = 'signed-in', why = NULL, forget = 0, moved = NULL,
                    signed_in_at = excluded.signed_in_at",
                 named_params! {
                     ":id": account.as_str(),
@@ -672,13 +674,15 @@ pub async fn mark_clearing(
     account: AccountId,
     generation: Generation,
     forget: bool,
+    moved: bool,
 ) -> Result<(), Problem> {
     database
         .transact(move |transaction| {
             // The tokens stay sealed for the generation before: they are never opened again.
             transaction.execute(
-                "UPDATE account SET session = 'clearing', forget = ?2, generation = ?3 WHERE id = ?1",
-                rusqlite::params![account.as_str(), forget, generation.0],
+                "UPDATE account SET session = 'clearing', forget = ?2, generation = ?3,
+                   moved = CASE WHEN ?4 THEN coalesce(moved, '') END WHERE id = ?1",
+                rusqlite::params![account.as_str(), forget, generation.0, moved],
             )?;
             Ok(())
         })

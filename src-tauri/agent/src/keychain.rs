@@ -9,7 +9,9 @@ mod chosen;
 mod credential;
 mod passphrase;
 
+pub use age_file::decrypt;
 pub use chosen::chosen;
+pub use passphrase::{LEAST_PASSPHRASE, MOST_WORK, WORK};
 
 use crate::seal::DataKey;
 use crate::settings::Store;

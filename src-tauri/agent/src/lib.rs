@@ -30,6 +30,7 @@ pub mod jwks;
 pub mod keychain;
 pub mod lock;
 pub mod loopback;
+pub mod moving;
 pub mod pages;
 pub mod perform;
 pub mod policy;

@@ -85,6 +85,8 @@ pub struct Task {
     pub generation: Generation,
     /// Remove the row at the end of the sign-out.
     pub forget: bool,
+    /// At its end another machine has the session.
+    pub moved: bool,
     /// What to do.
     pub effect: Effect,
 }
@@ -238,7 +240,7 @@ impl Hands {
     }
 
     async fn act(&self, task: Task) -> Performed {
-        let Task { account, provider, operation, generation: decided_in, forget, effect } = task;
+        let Task { account, provider, operation, generation: decided_in, forget, moved, effect } = task;
         let saved = |result: Result<(), Problem>, done: Arrival| match result {
             Ok(()) => done,
             Err(problem) => Arrival::NotSaved(problem),
@@ -271,7 +273,7 @@ impl Hands {
                 if revoke {
                     self.take_for_revocation(&account, operation).await;
                 }
-                let result = grants::mark_clearing(&self.database, account, generation, forget).await;
+                let result = grants::mark_clearing(&self.database, account, generation, forget, moved).await;
                 Some(saved(result, Arrival::Marked))
             }
             Effect::Clear => Some(saved(grants::clear(&self.database, account).await, Arrival::Cleared)),

@@ -118,12 +118,10 @@ const RUNNERS: &[&str] = &[
     "toolbox",
     "wine",
     "wine64",
-    // Editors and agents that run what they are asked to.
+    // Editors that run what they are asked to.
     "code",
     "codium",
     "electron",
-    "claude",
-    "codex",
 ];
 
 /// Arguments that are shown, at the most: more is more than anybody reads.

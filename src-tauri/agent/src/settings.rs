@@ -192,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_and_when_it_locks_are_settings_and_no_time_at_all_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "confirm_cmd = [\"zenity\", \"--question\"]\n[lock]\nidle_minutes = 30\n").unwrap();
+        let settings = read(&path).unwrap();
+        assert_eq!(settings.confirm_cmd, ["zenity", "--question"]);
+        assert_eq!(settings.lock.idle_after(), Some(Duration::from_secs(1800)));
+        assert_eq!(Settings::default().lock.idle_after(), None);
+        std::fs::write(&path, "[lock]\nidle_minutes = 0\n").unwrap();
+        assert!(matches!(read(&path), Err(Problem::BadConfig { line: 2, .. })));
+    }
+
+    #[test]
     fn the_store_is_named_and_an_unknown_one_is_no_other_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");

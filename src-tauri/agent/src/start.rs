@@ -10,7 +10,7 @@ use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
 use crate::socket::{self, Serving};
-use crate::{audit, client_secret, folders, grants, keychain, lock};
+use crate::{audit, client_secret, folders, grants, keychain, lock, moving};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::view::LockState;
@@ -38,6 +38,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database = Database::open(&profile.database())?;
+    moving::export::settle(&database).await?;
     let accounts = grants::all(&database, clock.now()).await?;
     let secrets = client_secret::kept(&database).await?;
     let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));

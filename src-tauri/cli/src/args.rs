@@ -5,6 +5,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use larder_core::protocol::{Decision, MOST_ROWS};
 use larder_core::view::{AuditHead, EventKind, RedirectKind};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The heading of what every command takes.
 const EVERYWHERE: &str = "Everywhere";
@@ -153,6 +154,20 @@ pub enum Command {
         /// So many of the newest
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: u32,
+    },
+    /// Move accounts to another machine of yours, in a file that age seals
+    Export(Export),
+    /// Go on here with the accounts that a file brings
+    #[command(
+        after_help = "The passphrase is asked for without echo, or read from stdin where that is no terminal. An account that\n\
+                            is signed in here is not replaced, and a file is imported once: its tokens may be spent since."
+    )]
+    Import {
+        /// What `larder export` wrote
+        file: PathBuf,
+        /// A file with the age identity that it was sealed for, instead of a passphrase
+        #[arg(long, value_name = "FILE")]
+        identity: Option<PathBuf>,
     },
     /// What happened, row by row, as `audit.db` keeps it for 90 days
     #[command(args_conflicts_with_subcommands = true)]
@@ -325,6 +340,29 @@ pub struct AddProvider {
     /// How the browser's answer comes back (repeatable, in order)
     #[arg(long, value_name = "KIND[=URI]", value_parser = redirect)]
     pub redirect: Vec<(Redirect, Option<String>)>,
+}
+
+#[derive(Group)]
+#[command(
+    after_help = "The accounts stop here, nothing is revoked, and the machine that imports the file goes on with them. Two\n\
+                        machines that refresh one session would end it. The passphrase is asked for without echo, or read\n\
+                        from stdin where that is no terminal."
+)]
+pub struct Export {
+    /// Where to write it; nothing may be there
+    pub file: PathBuf,
+    /// Labels or ids
+    #[arg(value_name = "ACCOUNT", required_unless_present_any = ["all", "config_only"], conflicts_with = "all")]
+    pub accounts: Vec<String>,
+    /// Every account that is signed in
+    #[arg(long)]
+    pub all: bool,
+    /// Whom the file is sealed for, instead of a passphrase: an age recipient, age1…
+    #[arg(long, value_name = "RECIPIENT")]
+    pub recipient: Option<String>,
+    /// Copy providers and labels alone; the accounts stay here
+    #[arg(long)]
+    pub config_only: bool,
 }
 
 #[derive(Subcommand)]

@@ -12,6 +12,7 @@ mod exec;
 mod formats;
 mod git;
 mod lock;
+mod moving;
 mod passphrase;
 mod policy;
 mod print;
@@ -99,6 +100,8 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Providers { command } => return providers::run(context, command),
         Command::Policy { command } => policy::run(context, command)?,
         Command::Events { follow, limit } => events::events(context, follow, limit)?,
+        Command::Export(args) => moving::export(context, args)?,
+        Command::Import { file, identity } => moving::import(context, &file, identity)?,
         Command::Audit { command, filter } => audit::run(context, command, filter)?,
         Command::Doctor => return doctor::doctor(context),
         Command::Lock { seal } => lock::lock(context, seal)?,

@@ -21,6 +21,21 @@ pub fn read(wanted: Problem) -> Result<OnWire, Problem> {
     Ok(passphrase)
 }
 
+/// What seals a file; at a terminal it is asked for twice, where it is chosen.
+pub fn of_a_file(chosen: bool) -> Result<OnWire, Problem> {
+    let stdin = io::stdin().lock();
+    if !stdin.is_terminal() {
+        let detail = "give the file's passphrase on stdin, or run this in a terminal".to_owned();
+        return line(stdin, Problem::BadRequest { detail });
+    }
+    let passphrase = ask(if chosen { "Choose a passphrase for the file: " } else { "The file's passphrase: " })?;
+    if chosen && ask("The same passphrase again: ")? != passphrase {
+        let detail = "the two passphrases differ, and nothing was changed".to_owned();
+        return Err(Problem::BadRequest { detail });
+    }
+    Ok(passphrase)
+}
+
 fn ask(prompt: &str) -> Result<OnWire, Problem> {
     rpassword::prompt_password(prompt).map(OnWire::new).map_err(unreadable)
 }

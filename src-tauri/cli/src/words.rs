@@ -146,6 +146,8 @@ pub fn event(kind: EventKind) -> &'static str {
         EventKind::SignedOut => "signed out",
         EventKind::Revoked => "session revoked",
         EventKind::RevocationFailed => "not revoked",
+        EventKind::Exported => "exported",
+        EventKind::Imported => "imported",
         EventKind::PolicyChanged => "policy changed",
         EventKind::ProviderChanged => "provider changed",
         EventKind::ClientRegistered => "client registered",

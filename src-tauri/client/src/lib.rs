@@ -55,6 +55,10 @@ const UNLOCK: Duration = Duration::from_secs(5 * 60);
 /// How long [`Request::Find`] and [`Request::Adopt`] wait: up to a dozen requests, to servers that may be slow.
 const DISCOVERY: Duration = Duration::from_secs(3 * 60);
 
+/// How long [`Request::Export`] and [`Request::Import`] wait: for a refresh in flight, for scrypt, and for the keychain, account
+/// by account.
+const MOVING: Duration = Duration::from_secs(5 * 60);
+
 /// How long [`Request::AuditVerify`] waits.
 const AUDIT: Duration = Duration::from_secs(2 * 60);
 
@@ -253,6 +257,7 @@ impl Client {
             Request::Find { .. } | Request::Adopt { .. } => DISCOVERY,
             // A row takes a microsecond or two; there are millions at the most.
             Request::AuditVerify { .. } => AUDIT,
+            Request::Export { .. } | Request::Import { .. } => MOVING,
             Request::Unlock { .. } => UNLOCK,
             Request::Token { .. } => TOKEN,
             _ => Duration::ZERO,

@@ -191,6 +191,13 @@ pub enum Session {
         /// Tell the provider.
         revoke: bool,
     },
+    /// It is being written into a file for another machine. Nothing starts, nothing is handed out.
+    Moving {
+        /// As it stood, and stands again where the file could not be written.
+        refresh: Refresh,
+    },
+    /// Another machine has it. Nothing is kept here that opens; its file can be imported here too.
+    MovedAway,
     /// The sign-out is being carried out; a restart finishes it.
     Clearing(Clearing),
     /// All is cleared, but the keychain does not let go of the key yet.
@@ -211,6 +218,8 @@ pub struct Clearing {
     pub forget: bool,
     /// Tell the provider.
     pub revoke: bool,
+    /// It ends as moved away: another machine goes on with the session.
+    pub moved: bool,
     /// The sealed tokens are gone from the files.
     pub files_cleared: bool,
     /// How the key stands.
@@ -243,6 +252,7 @@ impl Clearing {
             operation,
             forget,
             revoke,
+            moved: false,
             files_cleared: false,
             key: Key::There,
             closing: None,
@@ -356,6 +366,12 @@ pub enum Event {
     },
     /// Take an undoable sign-out back.
     Undo,
+    /// It is about to be written into a file for another machine. Only for one that can be: see [`can_move`].
+    Move,
+    /// The file could not be written: all is as before.
+    StayHere,
+    /// The file is on the disk, whole: the other machine has it now.
+    MovedAway,
     /// An effect has ended.
     Arrived {
         /// The generation it was decided in.
@@ -455,6 +471,23 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
         Event::SignOut { undoable, forget, revoke } => {
             clearing::sign_out(&mut account, undoable, Clearing::new(next, forget, revoke), now, &mut decided);
         }
+        Event::Move => {
+            if can_move(&account)
+                && let Session::SignedIn { refresh } = &account.session
+            {
+                account.session = Session::Moving { refresh: refresh.clone() };
+            }
+        }
+        Event::StayHere => {
+            if let Session::Moving { refresh } = &account.session {
+                account.session = Session::SignedIn { refresh: refresh.clone() };
+            }
+        }
+        Event::MovedAway => {
+            if matches!(account.session, Session::Moving { .. }) {
+                clearing::move_away(&mut account, next, &mut decided);
+            }
+        }
         Event::Undo => {
             if let Session::Undoable { refresh, .. } = &account.session {
                 account.session = Session::SignedIn { refresh: refresh.clone() };
@@ -462,6 +495,15 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
         }
     }
     (account, decided)
+}
+
+/// Whether its tokens are as the provider knows them, so that another machine can go on with them: it is signed in, and no
+/// refresh is with the provider or waits to be written.
+pub fn can_move(account: &Account) -> bool {
+    matches!(
+        &account.session,
+        Session::SignedIn { refresh: Refresh::Idle { .. } | Refresh::Waiting { .. } | Refresh::Blocked { .. } }
+    )
 }
 
 /// Milliseconds until the account is to be looked at again, if nothing happens before. Freshness goes by the stricter
@@ -484,7 +526,7 @@ pub fn wake(account: &Account, now: Now) -> Option<i64> {
         },
         Session::Undoable { until, .. } | Session::ShredPending { until, .. } => Some(until.wait(now)),
         Session::Clearing(clearing) => clearing.until.map(|until| until.wait(now)),
-        Session::SignedOut | Session::NeedsSignIn { .. } => None,
+        Session::SignedOut | Session::MovedAway | Session::Moving { .. } | Session::NeedsSignIn { .. } => None,
     }
 }
 

@@ -139,6 +139,8 @@ pub enum HouseEvent {
         /// Which.
         attempt: AttemptId,
     },
+    /// An account came from another machine, and is stored.
+    Imported(Box<Account>),
     /// The provider's definition changed.
     Corrected {
         /// Its name.
@@ -209,8 +211,13 @@ impl House {
         Operation(self.operations)
     }
 
+    /// Whether this account can be written into a file now: [`account::can_move`], and no sign-in of it is being written.
+    pub fn can_move(&self, account: &Account) -> bool {
+        account::can_move(account) && !self.storing(&account.id)
+    }
+
     /// Whether a sign-in of this account is being written right now.
-    fn storing(&self, id: &AccountId) -> bool {
+    pub fn storing(&self, id: &AccountId) -> bool {
         self.attempts.iter().any(|attempt| matches!(&attempt.phase, Phase::Storing { account, .. } if account == id))
     }
 
@@ -272,6 +279,14 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         }
         HouseEvent::Corrected { provider } => {
             every(&mut house, |account| account.identity.provider == provider, &Event::Corrected, now, &mut effects);
+        }
+        HouseEvent::Imported(account) => {
+            let id = account.id.clone();
+            match house.accounts.iter_mut().find(|known| known.id == id) {
+                Some(known) => *known = *account,
+                None => house.accounts.push(*account),
+            }
+            effects.push(record(EventKind::Imported, Some(id), None));
         }
         HouseEvent::AttemptStarted(attempt) => {
             effects.push(record(EventKind::SignInStarted, attempt.account.clone(), None));
@@ -510,7 +525,8 @@ pub fn trouble(account: &Account) -> Option<Problem> {
         },
         Session::NeedsSignIn { why } => Some(Problem::SignInNeeded { account: label(), why: *why }),
         Session::Clearing(clearing) | Session::ShredPending { clearing, .. } => clearing.problem.clone(),
-        Session::SignedOut | Session::Undoable { .. } => None,
+        Session::MovedAway => Some(Problem::MovedAway { account: label() }),
+        Session::SignedOut | Session::Undoable { .. } | Session::Moving { .. } => None,
     }
 }
 
@@ -519,13 +535,18 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
     let done = || Verdict::Now(HouseEffect::Answer { ask: ask.id });
     let signed_out = || Problem::SignedOut { account: account.identity.label.clone() };
     let refresh = match (&account.session, &ask.want) {
-        (Session::SignedOut, Want::SignOut) => return done(),
+        (Session::SignedOut | Session::MovedAway, Want::SignOut) => return done(),
         (Session::ShredPending { .. }, Want::SignOut) => {
             return refuse(trouble(account).unwrap_or(Problem::KeychainLocked));
         }
         (_, Want::SignOut) => return Verdict::Wait,
         (Session::SignedIn { refresh }, _) => refresh,
-        (Session::NeedsSignIn { .. }, _) => return refuse(trouble(account).unwrap_or_else(signed_out)),
+        (Session::Moving { .. }, _) => {
+            return refuse(Problem::NotYet { account: account.identity.label.clone() });
+        }
+        (Session::NeedsSignIn { .. } | Session::MovedAway, _) => {
+            return refuse(trouble(account).unwrap_or_else(signed_out));
+        }
         _ => return refuse(signed_out()),
     };
     match &ask.want {
@@ -675,18 +696,14 @@ fn exchanged(
     }
     let known =
         house.accounts.iter().find(|account| same_person(&account.identity.provider, &account.identity.subject));
-    if let Some(known) =
-        known.filter(|known| known.identity.issuer != attempt.issuer && known.session != Session::SignedOut)
-    {
+    if let Some(known) = known.filter(|known| known.identity.issuer != attempt.issuer && !gone(known)) {
         let problem =
             Problem::OtherIssuer { account: known.identity.label.clone(), issuer: known.identity.issuer.clone() };
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
         return fail(&mut house.attempts[place], problem, now, effects);
     }
     // RFC 9068 section 5: a provider may let people choose a name that is a client's id, or clients a person's.
-    if let Some(known) =
-        known.filter(|known| known.identity.grant_type != attempt.grant_type() && known.session != Session::SignedOut)
-    {
+    if let Some(known) = known.filter(|known| known.identity.grant_type != attempt.grant_type() && !gone(known)) {
         let problem = Problem::OtherSubject { account: known.identity.label.clone() };
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
         return fail(&mut house.attempts[place], problem, now, effects);
@@ -696,6 +713,11 @@ fn exchanged(
         && known.is_none_or(|known| known.id != expected.id)
     {
         let problem = Problem::OtherSubject { account: expected.identity.label.clone() };
+        effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
+        return fail(&mut house.attempts[place], problem, now, effects);
+    }
+    if let Some(known) = known.filter(|known| matches!(known.session, Session::Moving { .. })) {
+        let problem = Problem::NotYet { account: known.identity.label.clone() };
         effects.push(HouseEffect::RevokeAttempt { attempt: id.clone() });
         return fail(&mut house.attempts[place], problem, now, effects);
     }
@@ -713,6 +735,11 @@ fn exchanged(
     };
     effects.push(HouseEffect::Store { attempt: id.clone(), account: account.clone(), label: label.clone(), keep_key });
     house.attempts[place].phase = Phase::Storing { account, label, person };
+}
+
+/// Whether nothing of the account is kept that opens.
+pub fn gone(account: &Account) -> bool {
+    matches!(account.session, Session::SignedOut | Session::MovedAway)
 }
 
 /// `wanted`, or `wanted-2` and so on where it is taken.

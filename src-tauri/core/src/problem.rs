@@ -22,6 +22,18 @@ pub enum Problem {
     LabelTaken { label: String },
     /// The provider still has accounts that are signed in.
     ProviderInUse { provider: ProviderName, accounts: String },
+    /// There is something at this path already.
+    FileExists { path: String },
+    /// The account that a file brings is signed in here.
+    AccountHere { account: String },
+    /// The provider that a file brings is another one here.
+    ProviderDiffers { provider: String },
+    /// The file was imported here before.
+    ImportedBefore { path: String },
+    /// Neither passphrase nor identity is the one that the file was sealed for.
+    ExportSealed { path: String },
+    /// What is at this path is no export of Larder's, or not as it was written.
+    ExportUnreadable { path: String, detail: String },
     /// No sign-in waits under this id.
     NoSuchAttempt { attempt: AttemptId },
 
@@ -56,6 +68,9 @@ pub enum Problem {
     Locked,
     /// Its person has sealed Larder: nothing opens.
     Sealed,
+
+    /// Another machine has the account now.
+    MovedAway { account: String },
 
     // What passes.
     /// The provider's host could not be reached.
@@ -251,10 +266,17 @@ impl Problem {
             | P::NoSuchProvider { .. }
             | P::LabelTaken { .. }
             | P::NoSuchRule { .. }
+            | P::FileExists { .. }
+            | P::AccountHere { .. }
+            | P::ProviderDiffers { .. }
+            | P::ImportedBefore { .. }
+            | P::ExportSealed { .. }
             | P::NotBound { .. } => Exit::Usage,
-            P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => {
-                Exit::SignIn
-            }
+            P::SignInNeeded { .. }
+            | P::SignedOut { .. }
+            | P::MovedAway { .. }
+            | P::ScopeNotGranted { .. }
+            | P::ResourceNotGranted { .. } => Exit::SignIn,
             P::Unreachable { .. }
             | P::ProviderTrouble { .. }
             | P::RateLimited { .. }
@@ -300,6 +322,7 @@ impl Problem {
             P::DiskFull { .. }
             | P::DatabaseDamaged { .. }
             | P::AuditDamaged { .. }
+            | P::ExportUnreadable { .. }
             | P::NewerSchema { .. }
             | P::UnsafePath { .. } => Exit::Disk,
             P::ProviderInUse { .. }

@@ -320,6 +320,43 @@ pub enum Request {
         /// At most so many.
         limit: u32,
     },
+    /// Writes accounts into a file for another machine of their person's. They stop here first, and are gone here afterwards;
+    /// nothing is revoked.
+    Export {
+        /// Where: a whole path, at which nothing is.
+        path: String,
+        /// Labels or ids; empty for all.
+        accounts: Vec<String>,
+        /// Copy providers and labels alone, and leave the accounts here.
+        config_only: bool,
+        /// What it is sealed with; one of this and a recipient.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "OnWire::write_if_any",
+            deserialize_with = "OnWire::read_if_any"
+        )]
+        passphrase: Option<OnWire>,
+        /// Whom it is sealed for: an age recipient, `age1…`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recipient: Option<String>,
+    },
+    /// Takes accounts out of such a file, and goes on with them.
+    Import {
+        /// Where it is: a whole path.
+        path: String,
+        /// What opens it; one of this and an identity.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "OnWire::write_if_any",
+            deserialize_with = "OnWire::read_if_any"
+        )]
+        passphrase: Option<OnWire>,
+        /// The path of a file with the age identity that opens it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<String>,
+    },
     /// Rows of the audit, oldest first.
     Audit {
         /// Which ones.
@@ -590,6 +627,11 @@ pub enum Answer {
     Report {
         /// Line by line.
         lines: Vec<ReportLine>,
+    },
+    /// Accounts are in a file, or came out of one.
+    Moved {
+        /// Their labels here.
+        accounts: Vec<String>,
     },
     /// Rows of the audit.
     Audit {

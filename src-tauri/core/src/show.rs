@@ -68,8 +68,8 @@ pub fn account(account: &Account, now: Now) -> AccountView {
         },
         Session::NeedsSignIn { .. } => AccountState::SignInAgain,
         Session::Undoable { .. } => AccountState::Undoable,
-        Session::Clearing(_) | Session::ShredPending { .. } => AccountState::SigningOut,
-        Session::SignedOut => AccountState::SignedOut,
+        Session::Moving { .. } | Session::Clearing(_) | Session::ShredPending { .. } => AccountState::SigningOut,
+        Session::SignedOut | Session::MovedAway => AccountState::SignedOut,
     };
     let refresh_at = match &account.session {
         Session::SignedIn { refresh: Refresh::Idle { due } } => due.map(|due| due.wall),

@@ -615,6 +615,10 @@ pub enum EventKind {
     Revoked,
     /// The provider could not be told, or offers no revocation.
     RevocationFailed,
+    /// An account went to another machine, in a file; without one, configuration alone was copied.
+    Exported,
+    /// An account came from another machine, in a file.
+    Imported,
     /// A policy was changed.
     PolicyChanged,
     /// A provider was added or removed.

@@ -54,6 +54,7 @@ enum Promise {
     OneAccountAPerson,
     GenerationsAgree,
     WordsAndViews,
+    MovedIsElsewhere,
 }
 
 /// SplitMix64: small, seeded, the same everywhere.
@@ -185,7 +186,7 @@ impl Life {
     fn something(&mut self) {
         let account = self.account();
         let to = |event| HouseEvent::Account { account: AccountId(account.clone()), event };
-        match self.dice.below(38) {
+        match self.dice.below(41) {
             0..9 => self.something_arrives(),
             9..12 => self.time_passes(),
             12 if self.dice.one_in(3) => self.happen(to(Event::Lost(Part::new(None, &["email".into()])))),
@@ -224,6 +225,9 @@ impl Life {
                 self.happen(HouseEvent::Consent(ConsentEvent::Via(way)));
             }
             37 => self.the_lock_is_turned(),
+            38 => self.happen(to(Event::Move)),
+            39 => self.happen(to(Event::StayHere)),
+            40 => self.happen(to(Event::MovedAway)),
             _ => {
                 let attempt = format!("t{}", self.dice.below(self.attempts));
                 self.happen(HouseEvent::AttemptDismissed { attempt: id(&attempt) });
@@ -536,6 +540,17 @@ impl Life {
 
     fn acts(&mut self, account: &AccountId, generation: Generation, operation: Operation, effect: &Effect) {
         let name = account.0.clone();
+        if let Ok(known) = self.home.house.find(&name) {
+            let moved = match &known.session {
+                Session::Moving { .. } | Session::MovedAway => true,
+                Session::Clearing(clearing) => clearing.moved,
+                _ => false,
+            };
+            let used = matches!(effect, Effect::Prepare { .. } | Effect::Send | Effect::Save { .. } | Effect::Revoke);
+            let told = matches!(effect, Effect::MarkClearing { revoke: true, .. });
+            let fine = !moved || known.generation != generation || !(used || told);
+            self.expect(Promise::MovedIsElsewhere, fine, || format!("{name}: {effect:?}"));
+        }
         match effect {
             Effect::Prepare { .. } => {
                 let others: Vec<_> =
@@ -650,11 +665,18 @@ impl Life {
                 Session::Undoable { .. } => {
                     self.leaving.insert(name);
                 }
-                Session::SignedOut => {
-                    let was_out = matches!(self.before.get(&name), Some(Session::SignedOut) | None);
+                Session::SignedOut | Session::MovedAway => {
+                    let was = self.before.get(&name);
+                    let was_out = matches!(was, Some(Session::SignedOut | Session::MovedAway) | None);
                     let gone = was_out || self.keyless.contains(&name);
                     self.expect(Promise::KeyDeletedBeforeSignedOut, gone, || format!("{name} is signed out"));
                     self.leaving.remove(&name);
+                }
+                // Whoever moves an account away has it to the end, whatever else is asked meanwhile.
+                Session::Moving { .. } => {
+                    let before = self.before.get(&name).cloned();
+                    let fine = matches!(before, Some(Session::SignedIn { .. } | Session::Moving { .. }));
+                    self.expect(Promise::MovedIsElsewhere, fine, || format!("{name} moves, and was {before:?}"));
                 }
                 Session::SignedIn { .. } | Session::NeedsSignIn { .. } => {
                     let was = self.before.get(&name);
@@ -690,6 +712,11 @@ impl Life {
         self.happen(HouseEvent::Quiet(false));
         self.happen(HouseEvent::Lock(LockEvent::Turned { to: LockState::Unlocked, by: None }));
         self.happen(HouseEvent::Keychain(KeychainState::Open));
+        let ids: Vec<_> = self.home.house.accounts.iter().map(|account| account.id.clone()).collect();
+        for account in ids {
+            let event = if self.dice.one_in(2) { Event::StayHere } else { Event::MovedAway };
+            self.happen(HouseEvent::Account { account, event });
+        }
         for _ in 0..400 {
             while let Some(pending) = self.home.pending.pop() {
                 let arrival = self.ends_well(&pending);
@@ -941,6 +968,11 @@ fn no_person_has_two_accounts_at_one_issuer() {
 #[test]
 fn house_and_disk_agree_once_all_is_at_rest() {
     holds(Promise::GenerationsAgree);
+}
+
+#[test]
+fn what_is_moved_is_neither_used_nor_revoked_here() {
+    holds(Promise::MovedIsElsewhere);
 }
 
 #[test]

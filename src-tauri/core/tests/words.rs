@@ -26,6 +26,13 @@ fn every_problem() -> Vec<P> {
         P::NoSuchProvider { provider: s("PROVIDER") },
         P::LabelTaken { label: s("LABEL") },
         P::ProviderInUse { provider: "PROVIDER".into(), accounts: s("ACCOUNTS") },
+        P::MovedAway { account: s("ACCOUNT") },
+        P::FileExists { path: s("PATH") },
+        P::AccountHere { account: s("ACCOUNT") },
+        P::ProviderDiffers { provider: s("PROVIDER") },
+        P::ImportedBefore { path: s("PATH") },
+        P::ExportSealed { path: s("PATH") },
+        P::ExportUnreadable { path: s("PATH"), detail: s("DETAIL") },
         P::NoSuchAttempt { attempt: "ATTEMPT".into() },
         P::SignedOut { account: s("ACCOUNT") },
         P::ScopeNotGranted { account: s("ACCOUNT"), scope: s("SCOPE") },
@@ -131,8 +138,17 @@ fn exit(problem: &P) -> u8 {
         | P::NoSuchProvider { .. }
         | P::LabelTaken { .. }
         | P::NoSuchRule { .. }
+        | P::FileExists { .. }
+        | P::AccountHere { .. }
+        | P::ProviderDiffers { .. }
+        | P::ImportedBefore { .. }
+        | P::ExportSealed { .. }
         | P::NotBound { .. } => 2,
-        P::SignInNeeded { .. } | P::SignedOut { .. } | P::ScopeNotGranted { .. } | P::ResourceNotGranted { .. } => 3,
+        P::SignInNeeded { .. }
+        | P::SignedOut { .. }
+        | P::MovedAway { .. }
+        | P::ScopeNotGranted { .. }
+        | P::ResourceNotGranted { .. } => 3,
         P::Unreachable { .. }
         | P::ProviderTrouble { .. }
         | P::RateLimited { .. }
@@ -178,6 +194,7 @@ fn exit(problem: &P) -> u8 {
         P::DiskFull { .. }
         | P::DatabaseDamaged { .. }
         | P::AuditDamaged { .. }
+        | P::ExportUnreadable { .. }
         | P::NewerSchema { .. }
         | P::UnsafePath { .. } => 9,
     }

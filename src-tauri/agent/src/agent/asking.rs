@@ -1,11 +1,11 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
+use super::gone;
 use super::signing_in::More;
 use super::tokens::{self, Asked};
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
-    Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Session, Want, Why, grants, program,
-    show,
+    Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Want, Why, grants, program, show,
 };
 use crate::http::Http;
 use crate::{access_tokens, client_auth, client_secret, doctor, report};
@@ -167,6 +167,7 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
+            Request::Export { .. } | Request::Import { .. } => self.move_accounts(request, reply).await,
             Request::Audit { .. } | Request::AuditVerify { .. } | Request::AuditHead => self.audited(request, reply),
             Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {
@@ -397,7 +398,7 @@ impl Agent {
 
     async fn sign_out(&mut self, peer: Peer, account: &str, undoable: bool, forget: bool, revoke: bool, reply: Reply) {
         let (id, label, gone) = match self.house.find(account) {
-            Ok(known) => (known.id.clone(), known.identity.label.clone(), known.session == Session::SignedOut),
+            Ok(known) => (known.id.clone(), known.identity.label.clone(), gone(known)),
             Err(problem) => {
                 let _ = reply.send(Err(problem));
                 return;
@@ -546,7 +547,14 @@ impl Agent {
 
 /// Whether a request needs a key, or makes one: nothing of that while all is sealed.
 fn opens(request: &Request) -> bool {
-    matches!(request, Request::SignIn { .. } | Request::Adopt { .. } | Request::SetSecret { .. } | Request::RefreshAll)
+    matches!(
+        request,
+        Request::SignIn { .. }
+            | Request::Adopt { .. }
+            | Request::SetSecret { .. }
+            | Request::RefreshAll
+            | Request::Import { .. }
+    )
 }
 
 /// Opens an account's access token for whoever asked.

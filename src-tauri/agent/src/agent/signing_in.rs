@@ -1,5 +1,6 @@
 //! The loop's part in a sign-in: begin, redirect, exchange, store.
 
+use super::gone;
 use super::{
     Agent, Answer, Arc, Attempt, AttemptId, EventKind, ExposeSecret, Hands, HouseEvent, Message, Outcome, Phase,
     Problem, ProviderName, Reply, Secrets, SignedIn, adopt, attempt, callback_verdict, grants, identity, show, sign_in,
@@ -10,7 +11,7 @@ use crate::loopback::Loopback;
 use crate::providers::{AuthMethod, Provider};
 use crate::token_endpoint::Client;
 use crate::{access, device, pushed};
-use larder_core::account::{GrantType, Session};
+use larder_core::account::GrantType;
 use larder_core::names::{AccountId, Scope};
 use larder_core::protocol::{Authentication, OnWire, Push};
 use larder_core::view::RedirectKind;
@@ -51,7 +52,7 @@ impl Agent {
                     }
                     let issuer = &known.identity.issuer;
                     // Its person is somebody else elsewhere, whatever `sub` says there. Signed out, it may move.
-                    if *issuer != definition.authority() && known.session != Session::SignedOut {
+                    if *issuer != definition.authority() && !gone(known) {
                         let (account, issuer) = (known.identity.label.clone(), issuer.clone());
                         return Err(Problem::OtherIssuer { account, issuer });
                     }
@@ -100,7 +101,7 @@ impl Agent {
                     .accounts
                     .iter()
                     .filter(|known| known.identity.grant_type == GrantType::AuthorizationCode)
-                    .any(|known| known.identity.provider == provider && known.session != Session::SignedOut);
+                    .any(|known| known.identity.provider == provider && !gone(known));
             let dpop = definition.dpop_bound.then(DpopKey::generate).transpose()?;
             Ok((definition, redirect, sign_in::Purpose { account, label, choose, dpop }))
         })();

@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// scrypt's work, as a power of two: one second and 256 MiB, while the passphrase is tried. As age's own program has it.
-const WORK: u8 = 18;
+pub const WORK: u8 = 18;
 
 /// The most work that a file may ask for: four seconds and 1 GiB. More would be a file that somebody made to stop us.
-const MOST_WORK: u8 = 20;
+pub const MOST_WORK: u8 = 20;
 
 /// The shortest passphrase that may be chosen, in characters: a copy of the file can be tried at leisure.
-const LEAST_PASSPHRASE: usize = 12;
+pub const LEAST_PASSPHRASE: usize = 12;
 
 /// The store.
 #[derive(Clone)]

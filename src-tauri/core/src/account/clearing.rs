@@ -12,7 +12,7 @@ pub(super) fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing
         Session::Clearing(under_way) | Session::ShredPending { clearing: under_way, .. } => {
             under_way.forget |= clearing.forget;
         }
-        Session::SignedOut if !clearing.forget => {}
+        Session::SignedOut | Session::MovedAway if !clearing.forget => {}
         Session::Undoable { forget, .. } if undoable => *forget |= clearing.forget,
         Session::SignedIn { refresh } if undoable => {
             let refresh = refresh.clone();
@@ -26,8 +26,15 @@ pub(super) fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing
             }
             clear(account, clearing, decided);
         }
-        Session::SignedOut | Session::NeedsSignIn { .. } => clear(account, clearing, decided),
+        Session::SignedOut | Session::MovedAway | Session::Moving { .. } | Session::NeedsSignIn { .. } => {
+            clear(account, clearing, decided);
+        }
     }
+}
+
+/// Another machine has the session: nothing that opens is left here, and nobody is told.
+pub(super) fn move_away(account: &mut Account, operation: Operation, decided: &mut Decided) {
+    clear(account, Clearing { moved: true, ..Clearing::new(operation, false, false) }, decided);
 }
 
 fn clear(account: &mut Account, clearing: Clearing, decided: &mut Decided) {
@@ -79,10 +86,10 @@ pub(super) fn arrived(account: &mut Account, operation: Operation, arrival: Arri
             return;
         }
         Arrival::Closed if clearing.closing == Some(clearing.forget) => {
-            let Clearing { forget, revoke, .. } = *clearing;
-            account.session = Session::SignedOut;
+            let Clearing { forget, revoke, moved, .. } = *clearing;
+            account.session = if moved { Session::MovedAway } else { Session::SignedOut };
             decided.forgotten = forget;
-            decided.record(EventKind::SignedOut, None);
+            decided.record(if moved { EventKind::Exported } else { EventKind::SignedOut }, None);
             decided.act(operation, if revoke { Effect::Revoke } else { Effect::Discard { spent: true } });
             return;
         }

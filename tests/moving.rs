@@ -1,0 +1,233 @@
+//! Accounts go to another machine, and only one of the two goes on with them.
+
+use crate::support::{Child, Provider, Session, files_below, holds, program};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+const PASSPHRASE: &str = "correct horse battery\n";
+
+/// A machine with one account, signed in.
+fn machine() -> (Session, Provider) {
+    let session = Session::new();
+    let provider = Provider::start(&session, 600);
+    session.add("work", &provider);
+    session.sign_in("work", "ada");
+    (session, provider)
+}
+
+fn file(session: &Session) -> PathBuf {
+    session.home().join("moved.age")
+}
+
+fn export(session: &Session) -> String {
+    let path = file(session).display().to_string();
+    session.larder_reads(&["export", &path, "--all"], PASSPHRASE).ok()
+}
+
+fn import(session: &Session, path: &str) -> crate::support::larder::Ran {
+    session.larder_reads(&["import", path], PASSPHRASE)
+}
+
+#[test]
+fn an_account_that_moves_is_refreshed_by_the_other_machine_alone() {
+    let (here, provider) = machine();
+    let token = here.larder(&["token", "work"]).ok();
+    let path = export(&here);
+    here.wait_for("the account to be gone", || here.account("work")["state"] == "signed-out");
+    assert!(here.larder(&["token", "work"]).fails(3).contains("another machine"));
+    here.larder(&["refresh", "work"]).fails(3);
+    assert_eq!(here.keychain_items(), 0);
+    assert_eq!((provider.live_sessions(), provider.seen("/revoke").len()), (1, 0), "nothing is revoked");
+    assert_eq!(std::fs::metadata(&path).expect("the file").mode() & 0o777, 0o600);
+    assert!(!holds(file(&here).as_path(), token.as_bytes()));
+
+    let there = Session::new();
+    assert_eq!(import(&there, &path).ok(), "work");
+    assert_eq!(there.larder(&["token", "work"]).ok(), token);
+    there.larder(&["refresh", "work"]).ok();
+    let newer = there.larder(&["token", "work"]).ok();
+    assert!(newer != token && provider.userinfo(&newer).0 == 200);
+    assert!(!files_below(&there.profile()).iter().any(|file| holds(file, newer.as_bytes())));
+    assert_eq!(provider.live_sessions(), 1);
+    // The provider came along: its person can sign in again there.
+    assert!(there.larder(&["providers", "show", "work"]).ok().contains(&provider.issuer));
+    let kinds = |session: &Session| session.larder(&["audit", "--json"]).ok();
+    assert!(kinds(&here).contains("\"exported\"") && kinds(&there).contains("\"imported\""));
+
+    // A second time it would bring a spent token.
+    there.larder(&["sign-out", "work", "--forget", "--here-only"]).ok();
+    assert!(import(&there, &path).fails(2).contains("imported here before"));
+    // Signing in again is what is left.
+    here.sign_in("work", "ada");
+    here.larder(&["token", "work"]).ok();
+}
+
+#[test]
+fn a_file_can_come_back_to_where_it_was_written() {
+    let (here, _provider) = machine();
+    let path = export(&here);
+    here.wait_for("the account to be gone", || here.account("work")["state"] == "signed-out");
+    let id = here.account("work")["id"].clone();
+    assert_eq!(import(&here, &path).ok(), "work");
+    assert_eq!(here.account("work")["id"], id);
+    here.larder(&["refresh", "work"]).ok();
+    here.stop_agent();
+    here.larder(&["token", "work"]).ok();
+    assert!(import(&here, &path).fails(2).contains("imported here before"));
+}
+
+#[test]
+fn what_is_there_is_not_overwritten_and_what_does_not_open_changes_nothing() {
+    let (here, _provider) = machine();
+    std::fs::write(file(&here), "mine").expect("a file");
+    let path = file(&here).display().to_string();
+    assert!(here.larder_reads(&["export", &path, "work"], PASSPHRASE).fails(2).contains("there already"));
+    assert_eq!(std::fs::read_to_string(&path).expect("the file"), "mine");
+    here.larder_reads(&["export", &path, "home"], PASSPHRASE).fails(2);
+    here.larder_reads(&["export", &format!("{path}2"), "work"], "short\n").fails(2);
+    here.larder_reads(&["export", "/nowhere/at/all", "work"], PASSPHRASE).fails(9);
+    here.larder(&["refresh", "work"]).ok();
+    std::fs::remove_file(&path).expect("the file");
+    export(&here);
+
+    let there = Session::new();
+    let whole = std::fs::read(&path).expect("the file");
+    let wrong = there.larder_reads(&["import", &path], "wrong horse battery\n");
+    assert!(wrong.fails(2).contains("does not open"));
+    let damaged = there.home().join("damaged.age");
+    let shown = damaged.display().to_string();
+    let mut altered = whole.clone();
+    altered[whole.len() - 20] ^= 1;
+    for content in [&whole[..whole.len() - 1], &whole[..whole.len() / 2], &whole[..0], &altered, b"no age file"] {
+        std::fs::write(&damaged, content).expect("a file");
+        assert!(import(&there, &shown).fails(9).contains("nothing was changed"));
+    }
+    let accounts: serde_json::Value = serde_json::from_str(&there.larder(&["accounts", "--json"]).ok()).expect("JSON");
+    assert_eq!(accounts, serde_json::json!([]));
+    assert_eq!(there.keychain_items(), 0);
+    assert!(!there.profile().join("providers.toml").exists());
+    // Another account has the label; another provider its name.
+    there.larder(&["providers", "add", "work", "--issuer", "https://a.example", "--client-id", "x"]).ok();
+    assert!(import(&there, &path).fails(2).contains("another one here"));
+    there.larder(&["providers", "remove", "work"]).ok();
+    import(&there, &path).ok();
+}
+
+#[test]
+fn a_file_that_is_sealed_for_a_recipient_opens_with_its_identity() {
+    let (here, _provider) = machine();
+    let there = Session::new();
+    let identity = there.home().join("identity").display().to_string();
+    there.ran("age-keygen", &["-o", &identity]);
+    let recipient = there.ran("age-keygen", &["-y", &identity]).trim().to_owned();
+    let path = file(&here).display().to_string();
+    here.larder(&["export", &path, "--all", "--recipient", "age1nobody"]).fails(2);
+    here.larder(&["export", &path, "--all", "--recipient", &recipient]).ok();
+    import(&there, &path).fails(2);
+    let other = there.home().join("other").display().to_string();
+    there.ran("age-keygen", &["-o", &other]);
+    there.larder(&["import", &path, "--identity", &other]).fails(2);
+    there.larder(&["import", &path, "--identity", "/nowhere"]).fails(2);
+    assert_eq!(there.larder(&["import", &path, "--identity", &identity]).ok(), "work");
+    there.larder(&["refresh", "work"]).ok();
+}
+
+#[test]
+fn a_label_that_is_taken_gets_a_number_and_an_account_that_is_here_stays() {
+    let (here, provider) = machine();
+    let there = Session::new();
+    there.add("work", &provider);
+    there.sign_in("work", "grace");
+    assert_eq!(import(&there, &export(&here)).ok(), "work-2");
+    there.larder(&["refresh", "work"]).ok();
+    there.larder(&["refresh", "work-2"]).ok();
+    // Back again, where its person signed in meanwhile.
+    here.wait_for("the account to be gone", || here.account("work")["state"] == "signed-out");
+    here.sign_in("work", "ada");
+    let back = there.home().join("back.age").display().to_string();
+    there.larder_reads(&["export", &back, "work-2"], PASSPHRASE).ok();
+    assert!(import(&here, &back).fails(2).contains("signed in here already"));
+    here.larder(&["refresh", "work"]).ok();
+}
+
+#[test]
+fn configuration_alone_brings_providers_and_labels_and_leaves_the_accounts() {
+    let (here, provider) = machine();
+    let path = file(&here).display().to_string();
+    here.larder_reads(&["export", &path, "--config-only"], PASSPHRASE).ok();
+    here.larder(&["refresh", "work"]).ok();
+    let there = Session::new();
+    for _ in 0..2 {
+        import(&there, &path).ok();
+        assert_eq!(there.account("work")["state"], "signed-out");
+    }
+    there.larder(&["token", "work"]).fails(3);
+    assert_eq!(there.sign_in("work", "ada"), "work");
+    there.larder(&["token", "work"]).ok();
+    assert_eq!(provider.live_sessions(), 2);
+}
+
+/// An agent that ends at this point as `kill -9` would.
+fn agent_that_ends_at(session: &Session, point: &str) -> Child {
+    session.stop_agent();
+    let mut command = session.command(program("larder-agent"));
+    command.env("LARDER_FAIL_AT", point).stdout(Stdio::null()).stderr(Stdio::null());
+    let agent = Child(command.spawn().expect("larder-agent"));
+    session.wait_for("the agent", || session.larder(&["status", "--no-start"]).code == 0);
+    agent
+}
+
+fn ended(session: &Session, mut agent: Child) {
+    session.wait_for("the agent's end", || agent.0.try_wait().expect("wait").is_some());
+}
+
+#[test]
+fn an_export_that_is_cut_off_leaves_the_account_here_or_the_file_whole_and_never_both() {
+    let here_still = ["export-mark.before", "export-mark.after", "export-write.after", "export-placing.after"];
+    let gone = ["export-place.after", "export-gone.after", "mark-clearing.after", "clear.after", "delete-key.after"];
+    for (point, moved) in here_still.map(|point| (point, false)).into_iter().chain(gone.map(|point| (point, true))) {
+        let (session, provider) = machine();
+        let agent = agent_that_ends_at(&session, point);
+        let path = file(&session).display().to_string();
+        // Where the file is whole already, the answer may have gone out.
+        let _ = session.larder_reads(&["export", &path, "work", "--no-start"], PASSPHRASE);
+        ended(&session, agent);
+        if moved {
+            session.wait_for("the account to be gone", || session.account("work")["state"] == "signed-out");
+            session.larder(&["refresh", "work"]).fails(3);
+            assert_eq!(session.keychain_items(), 0, "{point}");
+            let there = Session::new();
+            assert_eq!(import(&there, &path).ok(), "work", "{point}");
+            there.larder(&["refresh", "work"]).ok();
+        } else {
+            session.larder(&["refresh", "work"]).ok();
+            let left =
+                files_below(session.home()).into_iter().filter(|file| file.display().to_string().contains("moved.age"));
+            assert_eq!(left.count(), 0, "{point}: no file that brings the same tokens");
+            session.larder_reads(&["export", &path, "work"], PASSPHRASE).ok();
+        }
+        assert_eq!(provider.live_sessions(), 1, "{point}");
+    }
+}
+
+#[test]
+fn an_import_that_is_cut_off_brings_all_or_nothing() {
+    let (here, _provider) = machine();
+    let path = export(&here);
+    for point in ["import-keys.before", "import-keys.after"] {
+        let there = Session::new();
+        let agent = agent_that_ends_at(&there, point);
+        assert_ne!(there.larder_reads(&["import", &path, "--no-start"], PASSPHRASE).code, 0);
+        ended(&there, agent);
+        there.larder(&["token", "work"]).fails(2);
+        import(&there, &path).ok();
+        there.larder(&["token", "work"]).ok();
+    }
+    let there = Session::new();
+    let agent = agent_that_ends_at(&there, "import-rows.after");
+    assert_ne!(there.larder_reads(&["import", &path, "--no-start"], PASSPHRASE).code, 0);
+    ended(&there, agent);
+    there.larder(&["refresh", "work"]).ok();
+    import(&there, &path).fails(2);
+}
