@@ -24,6 +24,7 @@ mod keychain;
 mod locking;
 mod loopback;
 mod machine;
+mod mail;
 mod moving;
 mod narrower;
 mod one_agent;

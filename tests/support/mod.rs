@@ -4,6 +4,7 @@ pub mod chromium;
 pub mod desktop;
 pub mod git_server;
 pub mod larder;
+pub mod mail_server;
 pub mod odd_provider;
 pub mod oidc_provider;
 pub mod openid_provider;
@@ -13,6 +14,7 @@ pub mod provider;
 pub mod recipes;
 pub mod resource;
 pub mod session;
+pub mod tls;
 
 pub use desktop::Desktop;
 pub use provider::Provider;
