@@ -14,6 +14,7 @@ help:
 	  'make bench   measures what Larder costs (as root, on a quiet machine)' \
 	  'make check   formatting, lints, licences, types' \
 	  'make build   builds everything, for this machine' \
+	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
 	  'make release the same, optimised, as it is shipped' \
 	  'make clean   removes what was built'
 
@@ -55,6 +56,9 @@ check: packages ui/dist/index.html
 	git diff --exit-code -- ui/src/generated
 	cargo test $(W) --test main architecture
 
+pages:
+	cargo test $(W) --test pages
+
 build: ui/dist/index.html
 	cargo build $(W)
 
@@ -79,4 +83,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test bench release check build packages test-packages bench-packages clean
+.PHONY: help run demo test bench pages release check build packages test-packages bench-packages clean

@@ -397,7 +397,26 @@ fn picture_for_the_readme() {
     desktop.start(&[]);
     desktop.wait_for_window();
     desktop.reads("no longer accepts this session");
-    desktop.window_picture(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/larder.png"));
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    desktop.window_picture(&docs.join("larder.png"));
+    desktop.session.larder(&["policy", "set", "ask"]).ok();
+    let code = "import subprocess, sys; sys.exit(subprocess.run(['larder', 'token', 'work']).returncode)";
+    std::fs::write(desktop.session.home().join("sync.py"), code).expect("a script");
+    // A person's terminal: paths as they are on anybody's machine.
+    let larder = support::program("larder");
+    let path = format!("{}:/usr/bin:/bin", larder.parent().expect("a folder").display());
+    let mut asking = desktop.session.command("/usr/bin/timeout");
+    asking.args(["120", "python3", "sync.py"]).current_dir(desktop.session.home()).env("PATH", path);
+    let mut asking = asking.spawn().expect("started");
+    desktop.reads("Nothing is handed out while you decide");
+    std::thread::sleep(UNGUARDED);
+    let picture = |name: &str| std::fs::read(docs.join(name)).expect("a picture");
+    desktop.session.wait_for("the question to be drawn", || {
+        desktop.window_picture(&docs.join("asks.png"));
+        picture("asks.png") != picture("larder.png")
+    });
+    desktop.keys(&["Escape"]);
+    asking.wait().expect("ended");
 }
 
 fn is_fresh(words: &str) -> bool {

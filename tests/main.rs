@@ -28,6 +28,7 @@ mod mail;
 mod moving;
 mod narrower;
 mod one_agent;
+mod other_languages;
 mod proofs;
 mod quirks;
 mod recipes;

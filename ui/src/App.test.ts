@@ -277,6 +277,18 @@ describe("signing out in the browser too", () => {
     expect(button("Sign out in the browser too")).toBeTruthy();
   });
 
+  it("is not offered for an account that has moved to another machine", async () => {
+    await open(house({ accounts: [account("work", { state: "signing-out", browser_sign_out: true })] }));
+    backend.becomeAccount("id-work", {
+      state: "signed-out",
+      problem: { code: "moved-away", account: "work" },
+    });
+    await tick();
+    await fireEvent.click(button("work"));
+    expect(screen.queryByText(/in the browser too/)).toBeNull();
+    expect(screen.queryByText(/The tokens are gone/)).toBeNull();
+  });
+
   it("is not offered where the provider has no such page", async () => {
     await open(house({ accounts: [account("work", { state: "undoable" })] }));
     backend.becomeAccount("id-work", { state: "signed-out" });

@@ -1,6 +1,6 @@
 //! What can be typed, and its help.
 
-use crate::{duration, exec};
+use crate::duration;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use larder_core::protocol::{Decision, MOST_ROWS};
 use larder_core::view::{AuditHead, EventKind, RedirectKind};
@@ -108,7 +108,7 @@ pub enum Command {
         /// Its label or id
         account: String,
         /// The variable that holds the token
-        #[arg(long, value_name = "NAME", default_value = "ACCESS_TOKEN", value_parser = exec::variable)]
+        #[arg(long, value_name = "NAME", default_value = "ACCESS_TOKEN", value_parser = variable)]
         name: String,
         /// What to run, with its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
@@ -494,6 +494,20 @@ fn redirect(text: &str) -> Result<(Redirect, Option<String>), String> {
     }
 }
 
+/// A name that an environment can hold.
+///
+/// # Errors
+/// A sentence.
+fn variable(text: &str) -> Result<String, String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let begins = text.bytes().next().is_some_and(|first| word(first) && !first.is_ascii_digit());
+    if begins && text.bytes().all(word) {
+        Ok(text.to_owned())
+    } else {
+        Err("use letters, digits and underscores, not a digit first".to_owned())
+    }
+}
+
 /// A rule compares whole paths, so a name alone would match nothing, ever.
 fn audit_head(text: &str) -> Result<AuditHead, String> {
     let head = text.trim().split_once(':').and_then(|(number, hash)| {
@@ -553,5 +567,15 @@ mod tests {
         assert_eq!(redirect(&format!("loopback={uri}")), Ok((Redirect::Loopback, Some(uri.to_owned()))));
         assert!(redirect("deep-link=x:/y").is_err());
         assert!(redirect("carrier-pigeon").is_err());
+    }
+
+    #[test]
+    fn a_variable_is_a_name() {
+        for good in ["ACCESS_TOKEN", "_", "a1"] {
+            assert_eq!(variable(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "1A", "A=B", "A B", "Ä", "A-B"] {
+            assert!(variable(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -52,20 +52,6 @@ pub fn exec(context: &Context, exec: Exec) -> Result<(), Failure> {
     std::process::exit(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUN })
 }
 
-/// A name that an environment can hold.
-///
-/// # Errors
-/// A sentence.
-pub fn variable(text: &str) -> Result<String, String> {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let begins = text.bytes().next().is_some_and(|first| word(first) && !first.is_ascii_digit());
-    if begins && text.bytes().all(word) {
-        Ok(text.to_owned())
-    } else {
-        Err("use letters, digits and underscores, not a digit first".to_owned())
-    }
-}
-
 /// Becomes `command`, with this process's id, files and environment, so that signals and the exit code are its own; returns
 /// only if that fails.
 #[cfg(unix)]
@@ -79,20 +65,5 @@ pub fn execute(command: &mut Command) -> io::Error {
     match command.status() {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
         Err(error) => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_variable_is_a_name() {
-        for good in ["ACCESS_TOKEN", "_", "a1"] {
-            assert_eq!(variable(good), Ok(good.to_owned()));
-        }
-        for bad in ["", "1A", "A=B", "A B", "Ä", "A-B"] {
-            assert!(variable(bad).is_err(), "{bad}");
-        }
     }
 }

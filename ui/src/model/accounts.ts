@@ -88,17 +88,18 @@ const offered: Record<AccountState, readonly Action[]> = {
   "signing-out": [],
   "signed-out": ["sign-in-again", "forget"],
 };
+/** Whether to offer it: here it is over. What has moved to another machine goes on there. */
+export const maySignOutInBrowser = (account: AccountView): boolean =>
+  account.browser_sign_out && account.state === "signed-out" && account.problem === null;
+
 export function actions(account: AccountView): readonly Action[] {
-  if (account.state !== "signed-out" || !account.browser_sign_out) return offered[account.state];
+  if (!maySignOutInBrowser(account)) return offered[account.state];
   return ["sign-in-again", "sign-out-in-browser", "forget"];
 }
 
 /** Whether it has just been signed out here, and its person may want the same of the browser. */
 export const isLeftInBrowser = (was: AccountView | undefined, account: AccountView): boolean =>
-  account.browser_sign_out &&
-  account.state === "signed-out" &&
-  was !== undefined &&
-  was.state !== "signed-out";
+  maySignOutInBrowser(account) && was !== undefined && was.state !== "signed-out";
 
 /** Whether a client signed in as itself: there is no person. */
 export const isMachine = (account: AccountView) => account.grant_type === "client-credentials";
