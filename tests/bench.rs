@@ -17,6 +17,8 @@ mod figures;
 mod peer;
 #[path = "bench/processes.rs"]
 mod processes;
+#[path = "bench/serving.rs"]
+mod serving;
 #[path = "bench/token.rs"]
 mod token;
 #[path = "bench/window.rs"]
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
     }
     if wants("agent") {
         agent::measure(&mut report);
+    }
+    if wants("serving") {
+        serving::measure(&mut report);
     }
     if wants("window") {
         window::measure(&mut report);

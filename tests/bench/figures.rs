@@ -201,7 +201,7 @@ pub fn median(samples: &[f64]) -> f64 {
 }
 
 /// Between the two nearest samples, in proportion.
-fn quantile(samples: &[f64], part: f64) -> f64 {
+pub fn quantile(samples: &[f64], part: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = part * (sorted.len() - 1) as f64;
