@@ -34,7 +34,7 @@ const ROUNDS: usize = 10;
 
 /// Accounts whose tokens have all ended when the agent starts, and the lifetime of those.
 const ACCOUNTS: usize = 200;
-const LIFETIME: u32 = 90;
+const LIFETIME: u32 = 40;
 
 /// A connection that has said Hello.
 struct Connection {

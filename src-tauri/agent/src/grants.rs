@@ -266,43 +266,42 @@ pub struct Sealed {
 /// # Errors
 /// [`Problem::NoSuchAccount`]; SQLite's.
 pub fn sealed(connection: &rusqlite::Connection, account: &AccountId) -> Result<Sealed, Failed> {
-    let row = connection
-        .query_row(
+    let mut statement = connection.prepare_cached(
             "SELECT issuer, client_id, token_endpoint_auth_method, token_endpoint, revocation_endpoint, userinfo_endpoint,
                jwks_uri, resource, other_resources, grant_type, generation, access_token, refresh_token, id_token, dpop_key, token_type, scope,
                expires_at, lifetime, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime,
                CASE type WHEN 'oidc' THEN provider_account_id END AS subject
              FROM account WHERE id = ?1",
-            [account.as_str()],
-            |row| {
-                Ok(Sealed {
-                    endpoints: Endpoints {
-                        issuer: row.get("issuer")?,
-                        client_id: row.get("client_id")?,
-                        token_endpoint_auth_method: row.get("token_endpoint_auth_method")?,
-                        token_endpoint: row.get("token_endpoint")?,
-                        revocation_endpoint: row.get("revocation_endpoint")?,
-                        userinfo_endpoint: row.get("userinfo_endpoint")?,
-                        jwks_uri: row.get("jwks_uri")?,
-                        resource: row.get("resource")?,
-                        other_resources: resources(row)?,
-                        grant_type: grant_type(row)?,
-                        terms: terms(row)?,
-                    },
-                    generation: row.get("generation")?,
-                    access_token: row.get("access_token")?,
-                    refresh_token: row.get("refresh_token")?,
-                    id_token: row.get("id_token")?,
-                    dpop_key: row.get("dpop_key")?,
-                    token_type: row.get("token_type")?,
-                    scope: row.get("scope")?,
-                    expires_at: row.get("expires_at")?,
-                    lifetime: row.get("lifetime")?,
-                    subject: row.get("subject")?,
-                    session_ends: row.get::<_, Option<i64>>("refresh_expires_at")?.map(WallTime),
-                })
-            },
-        )
+    )?;
+    let row = statement
+        .query_row([account.as_str()], |row| {
+            Ok(Sealed {
+                endpoints: Endpoints {
+                    issuer: row.get("issuer")?,
+                    client_id: row.get("client_id")?,
+                    token_endpoint_auth_method: row.get("token_endpoint_auth_method")?,
+                    token_endpoint: row.get("token_endpoint")?,
+                    revocation_endpoint: row.get("revocation_endpoint")?,
+                    userinfo_endpoint: row.get("userinfo_endpoint")?,
+                    jwks_uri: row.get("jwks_uri")?,
+                    resource: row.get("resource")?,
+                    other_resources: resources(row)?,
+                    grant_type: grant_type(row)?,
+                    terms: terms(row)?,
+                },
+                generation: row.get("generation")?,
+                access_token: row.get("access_token")?,
+                refresh_token: row.get("refresh_token")?,
+                id_token: row.get("id_token")?,
+                dpop_key: row.get("dpop_key")?,
+                token_type: row.get("token_type")?,
+                scope: row.get("scope")?,
+                expires_at: row.get("expires_at")?,
+                lifetime: row.get("lifetime")?,
+                subject: row.get("subject")?,
+                session_ends: row.get::<_, Option<i64>>("refresh_expires_at")?.map(WallTime),
+            })
+        })
         .optional()?;
     row.ok_or_else(|| Failed::Because(Problem::NoSuchAccount { account: account.0.clone() }))
 }
@@ -332,6 +331,26 @@ impl Sealed {
         Ok(Some(SecretString::from(text)))
     }
 
+    /// Which generation it is of.
+    pub fn generation(&self) -> Generation {
+        Generation(self.generation)
+    }
+
+    /// Opens all of it.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: it was sealed with another key, or for another place.
+    pub fn open_all(&self, account: &AccountId, key: &DataKey) -> Result<Opened, Unreadable> {
+        Ok(Opened {
+            tokens: self.tokens(account, key)?,
+            scope: self.scope.clone().unwrap_or_default(),
+            expires_at: self.expires_at.map(WallTime),
+            lifetime: self.lifetime.map(Duration::from_millis),
+            subject: self.subject.clone(),
+            endpoints: self.endpoints.clone(),
+        })
+    }
+
     fn tokens(&self, account: &AccountId, key: &DataKey) -> Result<Option<Tokens>, Unreadable> {
         let Some(access_token) = self.open(account, key, "access_token", self.access_token.as_ref())? else {
             return Ok(None);
@@ -359,15 +378,7 @@ impl Sealed {
 pub async fn read_tokens(database: &Database, account: AccountId, key: DataKey) -> Result<Opened, NotOpened> {
     let asked = account.clone();
     let sealed = database.run(move |connection| sealed(connection, &asked)).await.map_err(NotOpened::Because)?;
-    let tokens = sealed.tokens(&account, &key)?;
-    Ok(Opened {
-        tokens,
-        scope: sealed.scope.unwrap_or_default(),
-        expires_at: sealed.expires_at.map(WallTime),
-        lifetime: sealed.lifetime.map(Duration::from_millis),
-        subject: sealed.subject,
-        endpoints: sealed.endpoints,
-    })
+    Ok(sealed.open_all(&account, &key)?)
 }
 
 /// When the account's person last signed in.

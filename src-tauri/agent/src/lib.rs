@@ -40,6 +40,7 @@ pub mod pushed;
 pub mod registration;
 pub mod report;
 pub mod resource;
+pub mod rows;
 pub mod seal;
 pub mod settings;
 pub mod sign_in;

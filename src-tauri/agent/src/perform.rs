@@ -10,6 +10,7 @@ use crate::identity::{Finder, Renewed};
 use crate::jwks::Jwks;
 use crate::keychain::{Keychain, keychain_state};
 use crate::providers::Userinfo;
+use crate::rows::Rows;
 use crate::seal::DataKey;
 use crate::sign_in::token_digest;
 use crate::token_endpoint::{Client, Ended};
@@ -46,6 +47,8 @@ pub struct Hands {
     pub registering: tokio::sync::Mutex<()>,
     held: Mutex<HashMap<Operation, Held>>,
     keys: Mutex<HashMap<AccountId, DataKey>>,
+    /// What is handed out, sealed.
+    pub rows: Rows,
     /// While Larder is sealed: the accounts whose keys are used to the end of what is in flight.
     sealed: Mutex<Option<Vec<AccountId>>>,
 }
@@ -116,6 +119,7 @@ impl Hands {
             registering: tokio::sync::Mutex::default(),
             held: Mutex::default(),
             keys: Mutex::default(),
+            rows: Rows::default(),
             sealed: Mutex::default(),
         }
     }
@@ -279,6 +283,7 @@ impl Hands {
             Effect::Clear => Some(saved(grants::clear(&self.database, account).await, Arrival::Cleared)),
             Effect::DeleteKey => {
                 lock(&self.keys).remove(&account);
+                self.rows.drop(&account);
                 match self.keychain.delete(&account).await {
                     Ok(()) => {
                         // Whoever read it while it was being deleted has put it back.

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -30,6 +30,10 @@ const CHUNK: usize = 1024;
 
 /// Requests of one connection that wait for their answers at once.
 const MOST_OUTSTANDING: usize = 64;
+
+/// So long a connection is its program's without another look. A process can become another one with its connections open;
+/// whether it is there at all is looked at before each answer.
+const SAME_PROGRAM: Duration = Duration::from_secs(1);
 
 /// A client that does not read what it asked for is let go after this time.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
@@ -199,6 +203,8 @@ async fn answer_all(
     // Ends with the conversation.
     let mut pushing = JoinSet::new();
     let outstanding = Arc::new(Semaphore::new(MOST_OUTSTANDING));
+    // Who was behind this connection, and when that was looked at.
+    let mut asks: Option<(Instant, Option<program::Program>)> = None;
     loop {
         let ask = tokio::select! {
             ask = read(reader) => ask?,
@@ -233,9 +239,15 @@ async fn answer_all(
             | Request::Lock { .. }
             | Request::Unlock { .. }
             | Request::AddProvider { .. }
-            | Request::RemoveProvider { .. } => {
-                tokio::task::spawn_blocking(move || pid.and_then(program::behind)).await.ok().flatten()
-            }
+            | Request::RemoveProvider { .. } => match &asks {
+                Some((since, program)) if since.elapsed() < SAME_PROGRAM => program.clone(),
+                _ => {
+                    let behind = tokio::task::spawn_blocking(move || pid.and_then(program::behind));
+                    let program = behind.await.ok().flatten();
+                    asks = Some((Instant::now(), program.clone()));
+                    program
+                }
+            },
             _ => None,
         };
         // Who asks faster than it can be answered waits, and nobody else does.

@@ -10,7 +10,7 @@ use super::{
 use crate::http::Http;
 use crate::{access_tokens, client_auth, client_secret, doctor, report};
 use larder_core::lock::LockEvent;
-use larder_core::names::{Part, ProviderName};
+use larder_core::names::{Generation, Part, ProviderName};
 use larder_core::problem::Exit;
 use larder_core::protocol::ProofFor;
 use larder_core::view::{Check, CheckView, EventView};
@@ -364,6 +364,7 @@ impl Agent {
         let Some(Asker { reply, peer, proof }) = self.askers.remove(&ask) else { return };
         let known = self.house.find(account.as_str()).ok();
         let label = known.map_or_else(|| account.0.clone(), |known| known.identity.label.clone());
+        let generation = known.map(|known| known.generation).unwrap_or_default();
         if let Some(access) = known.and_then(|known| known.token(&part)) {
             let program = peer.program.as_ref().map(|program| program.path.as_str()).unwrap_or_default();
             self.given.note(&account, &part, access.issued, program);
@@ -372,7 +373,8 @@ impl Agent {
             (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
         let now = hands.clock.now();
         tokio::spawn(async move {
-            let answer = open_for(&hands, &account, &part, &label, peer.program.as_ref(), proof.as_ref()).await;
+            let answer =
+                open_for(&hands, (&account, generation), &part, &label, peer.program.as_ref(), proof.as_ref()).await;
             if let Err(Problem::NotYet { .. }) = &answer {
                 let _ = outbox.send(Message::Lost { account: account.clone(), part }).await;
             } else if let Err(problem) = &answer
@@ -560,7 +562,7 @@ fn opens(request: &Request) -> bool {
 /// Opens an account's access token for whoever asked.
 async fn open_for(
     hands: &super::Hands,
-    account: &AccountId,
+    (account, generation): (&AccountId, Generation),
     part: &Part,
     label: &str,
     asker: Option<&Program>,
@@ -568,11 +570,8 @@ async fn open_for(
 ) -> Result<Answer, Problem> {
     let needs = |why| Problem::SignInNeeded { account: label.to_owned(), why };
     let key = hands.key(account).await?.ok_or_else(|| needs(Why::KeyMissing))?;
-    let mut opened = match grants::read_tokens(&hands.database, account.clone(), key.clone()).await {
-        Ok(opened) => opened,
-        Err(grants::NotOpened::Unreadable) => return Err(needs(Why::Unreadable)),
-        Err(grants::NotOpened::Because(problem)) => return Err(problem),
-    };
+    let row = hands.rows.read(&hands.database, account, generation).await?;
+    let mut opened = row.open_all(account, &key).map_err(|_| needs(Why::Unreadable))?;
     let mut tokens = opened.tokens.take().ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
     if !part.is_whole() {
         let kept = match access_tokens::read(&hands.database, account.clone(), key, part.clone()).await {
