@@ -11,12 +11,16 @@ mod support;
 
 #[path = "bench/agent.rs"]
 mod agent;
+#[path = "../src-tauri/core/tests/common/mod.rs"]
+mod common;
 #[path = "bench/figures.rs"]
 mod figures;
 #[path = "support/peer.rs"]
 mod peer;
 #[path = "bench/processes.rs"]
 mod processes;
+#[path = "bench/scheduler.rs"]
+mod scheduler;
 #[path = "bench/serving.rs"]
 mod serving;
 #[path = "bench/token.rs"]
@@ -37,6 +41,9 @@ fn main() -> ExitCode {
     }
     if wants("agent") {
         agent::measure(&mut report);
+    }
+    if wants("scheduler") {
+        scheduler::measure(&mut report, &figures::target());
     }
     if wants("serving") {
         serving::measure(&mut report);

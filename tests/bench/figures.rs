@@ -1,6 +1,7 @@
 //! What was measured, what it is held to, and how both are shown.
 
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// So many times the samples are drawn again for a bound.
@@ -185,14 +186,18 @@ impl Report {
         let figures: Vec<Value> = self.figures.iter().map(Figure::json).collect();
         let missing: Vec<Value> = self.missing.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect();
         let all = json!({ "machine": machine, "figures": figures, "not_measured": missing, "remarks": self.remarks });
-        let own = std::env::current_exe().expect("the bench's own path");
-        let target = own.ancestors().nth(3).expect("target/PROFILE/deps/BENCH");
-        let path = target.join("bench.json");
+        let path = target().join("bench.json");
         std::fs::write(&path, format!("{all:#}\n")).expect("target/bench.json");
         println!("every sample: {}", path.display());
         let passed = self.missing.is_empty() && self.figures.iter().all(|figure| figure.judge().pass != Some(false));
         if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// Where figures are written.
+pub fn target() -> PathBuf {
+    let own = std::env::current_exe().expect("the bench's own path");
+    own.ancestors().nth(3).expect("target/PROFILE/deps/BENCH").to_owned()
 }
 
 /// The middle one.
