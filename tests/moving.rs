@@ -30,6 +30,25 @@ fn import(session: &Session, path: &str) -> crate::support::larder::Ran {
 }
 
 #[test]
+fn a_locked_larder_exports_nothing_and_an_export_is_recorded_with_who_asked() {
+    let (here, _provider) = machine();
+    let path = file(&here).display().to_string();
+    for (lock, code) in [(&["lock"][..], 5), (&["lock", "--seal"], 6)] {
+        here.larder(lock).ok();
+        here.larder_reads(&["export", &path, "--all"], PASSPHRASE).fails(code);
+        assert!(!file(&here).exists());
+    }
+    here.larder(&["unlock"]).ok();
+    assert_eq!(here.account("work")["state"], "fresh");
+    export(&here);
+    here.wait_for("the account to be gone", || here.account("work")["state"] == "signed-out");
+    let rows = here.larder(&["audit", "--json", "--kind", "exported"]).ok();
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+    assert!(rows.iter().any(|row| row["program"].is_string()), "{rows:?}");
+    assert!(rows.iter().any(|row| row["label"] == "work"), "{rows:?}");
+}
+
+#[test]
 fn an_account_that_moves_is_refreshed_by_the_other_machine_alone() {
     let (here, provider) = machine();
     let token = here.larder(&["token", "work"]).ok();

@@ -159,6 +159,8 @@ pub enum Message {
     Exported {
         /// Which, where they are to go.
         accounts: Vec<AccountId>,
+        /// The program that asked for it.
+        program: Option<String>,
         /// What came of it.
         result: Result<Answer, Problem>,
         /// Where the answer goes.
@@ -415,7 +417,9 @@ impl Agent {
             Message::RegistrationEnded { issuer, client, result } => {
                 self.registration_ended(issuer, client, result).await;
             }
-            Message::Exported { accounts, result, reply } => self.exported(accounts, result, reply).await,
+            Message::Exported { accounts, program, result, reply } => {
+                self.exported(accounts, program, result, reply).await;
+            }
             Message::Export(exporting) => self.export(*exporting).await,
             Message::Opened(opened) => self.opened(*opened).await,
             Message::Imported(imported) => self.imported(*imported).await,

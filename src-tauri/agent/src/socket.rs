@@ -239,7 +239,8 @@ async fn answer_all(
             | Request::Lock { .. }
             | Request::Unlock { .. }
             | Request::AddProvider { .. }
-            | Request::RemoveProvider { .. } => match &asks {
+            | Request::RemoveProvider { .. }
+            | Request::Export { .. } => match &asks {
                 Some((since, program)) if since.elapsed() < SAME_PROGRAM => program.clone(),
                 _ => {
                     let behind = tokio::task::spawn_blocking(move || pid.and_then(program::behind));

@@ -167,7 +167,7 @@ impl Agent {
                     let _ = reply.send(audit.newest(limit).await.map(|events| Answer::Events { events }));
                 });
             }
-            Request::Export { .. } | Request::Import { .. } => self.move_accounts(request, reply).await,
+            Request::Export { .. } | Request::Import { .. } => self.move_accounts(&peer, request, reply).await,
             Request::Audit { .. } | Request::AuditVerify { .. } | Request::AuditHead => self.audited(request, reply),
             Request::CheckProvider { provider } => self.check_provider(provider, reply).await,
             Request::Doctor => {

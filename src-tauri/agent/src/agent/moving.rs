@@ -1,6 +1,6 @@
 //! The loop's part in moving accounts to another machine and from one: which ones, and what becomes of them here.
 
-use super::{AccountId, Agent, Answer, Arc, Event, EventKind, HouseEvent, Message, Problem, Reply, Request};
+use super::{AccountId, Agent, Answer, Arc, Event, EventKind, HouseEvent, Message, Peer, Problem, Reply, Request};
 use crate::client_secret;
 use crate::grants;
 use crate::moving::bundle::Bundle;
@@ -32,6 +32,7 @@ pub struct Exporting {
     lock: Lock,
     accounts: Vec<String>,
     config_only: bool,
+    program: Option<String>,
     until: Instant,
     reply: Reply,
 }
@@ -66,14 +67,16 @@ fn whole(path: &str) -> Result<PathBuf, Problem> {
 }
 
 impl Agent {
-    pub(super) async fn move_accounts(&mut self, request: Request, reply: Reply) {
+    pub(super) async fn move_accounts(&mut self, peer: &Peer, request: Request, reply: Reply) {
         let refused = match request {
             Request::Export { path, accounts, config_only, passphrase, recipient } => {
                 let lock = Lock::new(secret(passphrase), recipient.as_deref());
                 match whole(&path).and_then(|path| Ok((path, lock?))) {
                     Ok((path, lock)) => {
                         let until = Instant::now() + PATIENCE;
-                        return self.export(Exporting { path, lock, accounts, config_only, until, reply }).await;
+                        let program = peer.program.as_ref().map(|program| program.path.clone());
+                        let exporting = Exporting { path, lock, accounts, config_only, program, until, reply };
+                        return self.export(exporting).await;
                     }
                     Err(problem) => problem,
                 }
@@ -146,7 +149,7 @@ impl Agent {
                 return;
             }
         };
-        let Exporting { path, lock, config_only, reply, .. } = exporting;
+        let Exporting { path, lock, config_only, program, reply, .. } = exporting;
         let of = |id: &AccountId| self.house.find(id.as_str()).ok();
         let labels: Vec<String> = ids.iter().filter_map(of).map(|known| known.identity.label.clone()).collect();
         let names: BTreeSet<_> = match config_only {
@@ -175,13 +178,20 @@ impl Agent {
             let result = tokio::spawn(async move { export::export(&hands, wanted).await }).await;
             let broke_off = |_| Err(Problem::Internal { detail: "the export broke off; start Larder anew".to_owned() });
             let result = result.unwrap_or_else(broke_off).map(|()| Answer::Moved { accounts: labels });
-            let _ = outbox.send(Message::Exported { accounts: going, result, reply }).await;
+            let _ = outbox.send(Message::Exported { accounts: going, program, result, reply }).await;
         });
     }
 
-    pub(super) async fn exported(&mut self, accounts: Vec<AccountId>, result: Result<Answer, Problem>, reply: Reply) {
-        if accounts.is_empty() && result.is_ok() {
-            let event = self.event(EventKind::Exported, None, None, None, self.hands.clock.now());
+    pub(super) async fn exported(
+        &mut self,
+        accounts: Vec<AccountId>,
+        program: Option<String>,
+        result: Result<Answer, Problem>,
+        reply: Reply,
+    ) {
+        if result.is_ok() {
+            // Who asked; each account's own row follows.
+            let event = self.event(EventKind::Exported, None, program, None, self.hands.clock.now());
             self.record(event).await;
         }
         for account in accounts {
