@@ -100,7 +100,8 @@ fn no_key_of_somebody_who_is_typing_lets_a_program_have_a_token() {
 fn always_is_a_rule_that_the_window_shows_and_takes_back() {
     let (desktop, _provider) = asked_for(&[]);
     desktop.wait_for_window();
-    let child = script_asks(&desktop, &["--album", "summer 2026"]);
+    // More than the window has room for: the answers and the time that is left stay in it.
+    let child = script_asks(&desktop, &["--album", "summer 2026", &"and every word of it ".repeat(12)]);
     question(&desktop, "summer 2026");
     let button = desktop.find("always, in words that say what that is", |seen| {
         seen.role == "push button" && seen.name.starts_with("Anything run by python3")
