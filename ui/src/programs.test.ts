@@ -59,7 +59,7 @@ describe("programs", () => {
     backend.become({});
     await settle();
     expect(screen.getByText(/What you answer with “Always” or “Never” stands here/)).toBeTruthy();
-    backend.refusal = { code: "disk-full", file: "policy.toml", detail: "no space" };
+    backend.refusal = { code: "not-written", file: "policy.toml", detail: "no space" };
     await fireEvent.click(screen.getByLabelText("Allow"));
     await settle();
     expect(screen.getByRole("alert").textContent).toMatch(/policy.toml cannot be written/);

@@ -113,7 +113,7 @@ describe("a program that asks", () => {
     await open([prompt({}, { waiting: 12 })]);
     expect(screen.getByText("12 times at once; your answer is for all of them")).toBeTruthy();
     await guarded();
-    backend.refusal = { code: "disk-full", file: "policy.toml", detail: "no space" };
+    backend.refusal = { code: "not-written", file: "policy.toml", detail: "no space" };
     await fireEvent.click(button("Always"));
     await settle();
     expect(within(sheet()).getByRole("alert").textContent).toMatch(/policy.toml cannot be written/);

@@ -129,7 +129,7 @@ impl Configuration {
     /// Writes a rule down.
     ///
     /// # Errors
-    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    /// [`Problem::BadConfig`], [`Problem::NotWritten`].
     pub fn rule(
         &mut self,
         program: &str,
@@ -146,7 +146,7 @@ impl Configuration {
     /// Removes a rule; says whether there was one.
     ///
     /// # Errors
-    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    /// [`Problem::BadConfig`], [`Problem::NotWritten`].
     pub fn remove_rule(&mut self, program: &str, account: &str, accounts: &[Account]) -> Result<bool, Problem> {
         let removed = policy::remove(&self.policy.path, program, account, accounts)?;
         self.policy.reload();
@@ -235,7 +235,7 @@ impl Configuration {
     /// Writes a provider down.
     ///
     /// # Errors
-    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    /// [`Problem::BadConfig`], [`Problem::NotWritten`].
     pub fn write(&self, name: &ProviderName, provider: &Provider) -> Result<(), Problem> {
         providers::change(&self.providers.path, name, Some(provider))
     }
@@ -243,7 +243,7 @@ impl Configuration {
     /// Removes the providers of a client that is no more.
     ///
     /// # Errors
-    /// [`Problem::BadConfig`], [`Problem::DiskFull`].
+    /// [`Problem::BadConfig`], [`Problem::NotWritten`].
     pub fn remove_client(&mut self, issuer: &str, client: &str) -> Result<(), Problem> {
         self.secret(issuer.to_owned(), client.to_owned(), false);
         let of = |provider: &Provider| provider.issuer.as_deref() == Some(issuer) && provider.client_id == client;

@@ -10,7 +10,7 @@ use std::path::Path;
 /// Makes every folder of the profile, 0700 whatever the umask, and refuses one that is a symlink or somebody else's.
 ///
 /// # Errors
-/// [`Problem::UnsafePath`], [`Problem::DiskFull`].
+/// [`Problem::UnsafePath`], [`Problem::NotWritten`].
 pub fn prepare(profile: &Profile) -> Result<(), Problem> {
     profile.folders().into_iter().try_for_each(prepare_one)
 }
@@ -52,7 +52,7 @@ pub fn private_file(path: &Path) -> io::Result<File> {
 /// Replaces a configuration file as a whole: [`replace_bytes`].
 ///
 /// # Errors
-/// [`Problem::DiskFull`].
+/// [`Problem::NotWritten`].
 pub fn replace(path: &Path, text: &str) -> Result<(), Problem> {
     replace_bytes(path, text.as_bytes())
 }
@@ -60,22 +60,26 @@ pub fn replace(path: &Path, text: &str) -> Result<(), Problem> {
 /// Replaces a file of the profile as a whole: written beside it, on the disk, then renamed.
 ///
 /// # Errors
-/// [`Problem::DiskFull`].
+/// [`Problem::NotWritten`].
 pub fn replace_bytes(path: &Path, content: &[u8]) -> Result<(), Problem> {
-    let write = || -> io::Result<()> {
-        let beside = path.with_extension("new");
-        let mut file = private_file(&beside)?;
+    let beside = path.with_extension("new");
+    let write = |beside: &Path| -> io::Result<()> {
+        let mut file = private_file(beside)?;
         file.set_len(0)?;
         io::Write::write_all(&mut file, content)?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
+        fs::rename(beside, path)?;
         // The rename itself is on the disk only when the folder is.
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
-    write().map_err(|error| cannot_write(path, &error))
+    write(&beside).map_err(|error| {
+        // Half a file helps nobody, and takes room.
+        let _ = fs::remove_file(&beside);
+        cannot_write(path, &error)
+    })
 }
 
 /// The problem for a path that cannot be written.
 pub fn cannot_write(path: &Path, error: &io::Error) -> Problem {
-    Problem::DiskFull { file: path.display().to_string(), detail: error.kind().to_string() }
+    Problem::NotWritten { file: path.display().to_string(), detail: error.kind().to_string() }
 }

@@ -19,9 +19,9 @@ pub fn read(path: &Path) -> LockState {
 /// Remembers it for the next run.
 ///
 /// # Errors
-/// [`Problem::DiskFull`] and its kin.
+/// [`Problem::LockNotKept`].
 pub fn write(path: &Path, state: LockState) -> Result<(), Problem> {
-    match state {
+    let written = match state {
         LockState::Unlocked => match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(crate::folders::cannot_write(path, &error))
@@ -30,7 +30,11 @@ pub fn write(path: &Path, state: LockState) -> Result<(), Problem> {
         },
         LockState::Locked => crate::folders::replace(path, LOCKED),
         LockState::Sealed => crate::folders::replace(path, SEALED),
-    }
+    };
+    written.map_err(|problem| match problem {
+        Problem::NotWritten { file, detail } => Problem::LockNotKept { file, detail },
+        problem => problem,
+    })
 }
 
 #[cfg(test)]
@@ -48,5 +52,15 @@ mod tests {
         }
         std::fs::write(&path, "").unwrap();
         assert_eq!(read(&path), LockState::Sealed);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_said_and_nothing_half_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        // A folder of its name is in the way of the file.
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(write(&path, LockState::Locked), Err(Problem::LockNotKept { .. })));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -66,7 +66,7 @@ pub fn read(path: &Path) -> Result<Policy, Problem> {
 /// `known` tells the account's label from its id.
 ///
 /// # Errors
-/// [`Problem::BadConfig`], [`Problem::DiskFull`].
+/// [`Problem::BadConfig`], [`Problem::NotWritten`].
 pub fn change(
     path: &Path,
     program: Option<&str>,
@@ -89,7 +89,7 @@ pub fn change(
 /// Removes the rules for this program and account; says whether there was one.
 ///
 /// # Errors
-/// [`Problem::BadConfig`], [`Problem::DiskFull`].
+/// [`Problem::BadConfig`], [`Problem::NotWritten`].
 pub fn remove(path: &Path, program: &str, account: &str, known: &[Account]) -> Result<bool, Problem> {
     let mut policy = read(path)?;
     let before = policy.rules.len();

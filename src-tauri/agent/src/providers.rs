@@ -584,7 +584,7 @@ pub fn write_one(provider: &Provider) -> Result<String, Problem> {
 /// Puts a provider into `providers.toml`, or takes it out. Comments and the order of everything else stay.
 ///
 /// # Errors
-/// [`Problem::BadConfig`], [`Problem::DiskFull`].
+/// [`Problem::BadConfig`], [`Problem::NotWritten`].
 pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> Result<(), Problem> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

@@ -26,7 +26,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::NobodyReads,
-            _ => Self::Problem(Problem::DiskFull { file: "standard output".to_owned(), detail: error.to_string() }),
+            _ => Self::Problem(Problem::NotWritten { file: "standard output".to_owned(), detail: error.to_string() }),
         }
     }
 }

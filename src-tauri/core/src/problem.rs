@@ -191,8 +191,12 @@ pub enum Problem {
     SchemeUnhandled,
 
     // The disk.
-    /// Nothing can be written.
+    /// A database cannot be written; what was to be written is kept in memory.
     DiskFull { file: String, detail: String },
+    /// A file cannot be written, and stays as it was.
+    NotWritten { file: String, detail: String },
+    /// The lock was turned, but the next run will not know.
+    LockNotKept { file: String, detail: String },
     /// The database cannot be read.
     DatabaseDamaged { file: String, detail: String },
     /// A row of the audit is not as it was written, or is missing.
@@ -320,6 +324,8 @@ impl Problem {
             | P::ClockSkew { .. }
             | P::SecretNeeded { .. } => Exit::Configuration,
             P::DiskFull { .. }
+            | P::NotWritten { .. }
+            | P::LockNotKept { .. }
             | P::DatabaseDamaged { .. }
             | P::AuditDamaged { .. }
             | P::ExportUnreadable { .. }

@@ -101,6 +101,8 @@ fn every_problem() -> Vec<P> {
         P::ClockSkew { host: s("HOST"), seconds: 90 },
         P::SecretNeeded { provider: s("PROVIDER") },
         P::DiskFull { file: s("FILE"), detail: s("DETAIL") },
+        P::NotWritten { file: s("FILE"), detail: s("DETAIL") },
+        P::LockNotKept { file: s("FILE"), detail: s("DETAIL") },
         P::DatabaseDamaged { file: s("FILE"), detail: s("DETAIL") },
         P::AuditDamaged { row: 12, detail: s("DETAIL") },
         P::NewerSchema { file: s("FILE"), found: 2, known: 1 },
@@ -192,6 +194,8 @@ fn exit(problem: &P) -> u8 {
         | P::ClockSkew { .. }
         | P::SecretNeeded { .. } => 8,
         P::DiskFull { .. }
+        | P::NotWritten { .. }
+        | P::LockNotKept { .. }
         | P::DatabaseDamaged { .. }
         | P::AuditDamaged { .. }
         | P::ExportUnreadable { .. }

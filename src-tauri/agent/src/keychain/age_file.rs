@@ -65,7 +65,7 @@ impl AgeFile {
     /// Stores an item's key.
     ///
     /// # Errors
-    /// As [`Self::get`]; [`Problem::DiskFull`].
+    /// As [`Self::get`]; [`Problem::NotWritten`].
     pub fn put(&self, identity: &Identity, item: &str, key: &[u8]) -> Result<(), Problem> {
         if item.is_empty() || item.contains(char::is_whitespace) {
             return Err(Problem::Internal { detail: "a key's name must be one word".to_owned() });

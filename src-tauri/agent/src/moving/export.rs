@@ -42,7 +42,7 @@ pub struct Wanted {
 /// down as gone, or, with an error, all is as it was.
 ///
 /// # Errors
-/// [`Problem::FileExists`], [`Problem::DiskFull`], [`Problem::KeychainLocked`] and their kin.
+/// [`Problem::FileExists`], [`Problem::NotWritten`], [`Problem::KeychainLocked`] and their kin.
 pub async fn export(hands: &Hands, wanted: Wanted) -> Result<(), Problem> {
     if fs::symlink_metadata(&wanted.path).is_ok() {
         return Err(Problem::FileExists { path: wanted.path.display().to_string() });
