@@ -278,27 +278,29 @@ impl Agent {
         };
         self.look_at_configuration().await;
         let path = peer.program.as_ref().map(|program| program.path.clone());
-        match self.permitted(&peer, &known) {
+        let problem = match self.permitted(&peer, &known) {
             Ok(decision @ (Decision::Allow | Decision::Ask)) => {
                 let consult = decision == Decision::Ask;
-                self.ask_for_token(peer, known, Asked { consult, ..asked }, reply).await;
-            }
-            // A policy that cannot be read allows nothing, nor does a lock.
-            Err(problem) => {
-                let event =
-                    self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), self.hands.clock.now());
-                self.record(event).await;
-                let _ = reply.send(Err(problem));
+                return self.ask_for_token(peer, known, Asked { consult, ..asked }, reply).await;
             }
             Ok(Decision::Deny) => {
                 let program = path.clone().unwrap_or_else(|| "an unknown program".to_owned());
-                let problem = Problem::Denied { program, account: known.identity.label.clone() };
-                let event =
-                    self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), self.hands.clock.now());
-                self.record(event).await;
-                let _ = reply.send(Err(problem));
+                Problem::Denied { program, account: known.identity.label }
             }
-        }
+            // A policy that cannot be read allows nothing, nor does a lock.
+            Err(problem) => problem,
+        };
+        let now = self.hands.clock.now();
+        let event = self.event(EventKind::Refused, Some(known.id), path, Some(problem.clone()), now);
+        self.record(event).await;
+        let _ = reply.send(Err(problem));
+    }
+
+    /// From now on somebody waits; what they wait for is named by the number.
+    pub(super) fn await_answer(&mut self, asker: Asker) -> u64 {
+        self.next_ask += 1;
+        self.askers.insert(self.next_ask, asker);
+        self.next_ask
     }
 
     pub(super) async fn ask(
@@ -309,9 +311,7 @@ impl Agent {
         proof: Option<(ProofFor, url::Url)>,
         reply: Reply,
     ) {
-        self.next_ask += 1;
-        let (id, now) = (self.next_ask, self.hands.clock.now());
-        self.askers.insert(id, Asker { reply, peer, proof });
+        let (id, now) = (self.await_answer(Asker { reply, peer, proof }), self.hands.clock.now());
         let ask = Ask { id, account, want, until: now.plus(ASK_PATIENCE), since: now };
         self.happen(HouseEvent::Ask(ask)).await;
     }

@@ -57,9 +57,8 @@ impl Agent {
         proof: Option<(ProofFor, url::Url)>,
         reply: Reply,
     ) {
-        self.next_ask += 1;
-        let (ask, program) = (self.next_ask, peer.program.clone());
-        self.askers.insert(ask, Asker { reply, peer, proof });
+        let program = peer.program.clone();
+        let ask = self.await_answer(Asker { reply, peer, proof });
         let outbox = self.outbox.clone();
         tokio::spawn(async move {
             let program = tokio::task::spawn_blocking(move || program::asking(program.as_ref())).await;
@@ -230,7 +229,7 @@ impl Agent {
     /// Turns the lock.
     ///
     /// # Errors
-    /// [`Problem::DiskFull`] where the next run would not know: it is turned for this one all the same.
+    /// [`Problem::LockNotKept`]: it is turned for this run all the same.
     async fn turn(&mut self, to: LockState, peer: &Peer) -> Result<(), Problem> {
         let by = peer.program.as_ref().map(|program| program.path.clone());
         self.happen(HouseEvent::Lock(LockEvent::Turned { to, by })).await;
