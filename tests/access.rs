@@ -3,21 +3,13 @@
 use crate::support::oidc_provider::OidcProvider;
 use crate::support::openid_provider::{OpenIdProvider, now};
 use crate::support::session::first_line;
-use crate::support::{Provider, Session, program};
+use crate::support::{Session, program};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::Stdio;
 use url::Url;
 
 const GRANTED: [&str; 4] = ["openid", "profile", "email", "offline_access"];
-
-fn work() -> (Session, Provider) {
-    let session = Session::new();
-    let provider = Provider::start(&session, 600);
-    session.add("work", &provider);
-    session.sign_in("work", "ada");
-    (session, provider)
-}
 
 fn query(url: &str) -> HashMap<String, String> {
     Url::parse(url).expect("a URL").query_pairs().into_owned().collect()
@@ -36,7 +28,7 @@ fn unchanged(session: &Session, id: &Value) {
 
 #[test]
 fn an_account_that_gets_more_access_stays_fresh_until_it_has_it() {
-    let (session, provider) = work();
+    let (session, provider) = Session::signed_in(600);
     let (id, first) = (session.account("work")["id"].clone(), session.larder(&["token", "work"]).ok());
     let add = ["sign-in", "--account", "work", "--add-scope", "notes.read", "notes.write", "email", "--no-browser"];
     let url = session.larder(&add).ok();
@@ -63,7 +55,7 @@ fn an_account_that_gets_more_access_stays_fresh_until_it_has_it() {
 
 #[test]
 fn what_was_refused_or_cancelled_adds_nothing() {
-    let (session, provider) = work();
+    let (session, provider) = Session::signed_in(600);
     let id = session.account("work")["id"].clone();
     let add = ["sign-in", "--account", "work", "--add-scope", "notes.read", "--no-browser"];
 
@@ -87,7 +79,7 @@ fn what_was_refused_or_cancelled_adds_nothing() {
 
 #[test]
 fn somebody_else_adds_nothing_and_their_tokens_are_given_back() {
-    let (session, provider) = work();
+    let (session, provider) = Session::signed_in(600);
     let id = session.account("work")["id"].clone();
     let url = session.larder(&["sign-in", "--account", "work", "--add-scope", "notes.read", "--no-browser"]).ok();
     let redirect = session.browse(&url, "grace", "allow");
@@ -98,7 +90,7 @@ fn somebody_else_adds_nothing_and_their_tokens_are_given_back() {
 
 #[test]
 fn a_code_that_is_entered_elsewhere_adds_access_too() {
-    let (session, _provider) = work();
+    let (session, _provider) = Session::signed_in(600);
     let id = session.account("work")["id"].clone();
     let events = session.events();
     events.wait("signed-in");
@@ -113,7 +105,7 @@ fn a_code_that_is_entered_elsewhere_adds_access_too() {
 
 #[test]
 fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
-    let (session, _provider) = work();
+    let (session, _provider) = Session::signed_in(600);
     let refused = |more: &[&str]| {
         let said = session.larder(&[&["sign-in", "--account", "work", "--no-browser"], more].concat());
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");

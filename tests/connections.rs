@@ -1,6 +1,6 @@
 //! However many connections there are, whatever they leave half said: others are served.
 
-use crate::support::{Child, Provider, Session};
+use crate::support::{Child, Session};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Stdio};
 use std::time::{Duration, Instant};
@@ -62,14 +62,6 @@ impl Holder {
     }
 }
 
-fn signed_in() -> (Session, Provider) {
-    let session = Session::new();
-    let provider = Provider::start(&session, 600);
-    session.add("work", &provider);
-    session.sign_in("work", "ada");
-    (session, provider)
-}
-
 /// Descriptors of the agent.
 fn descriptors(agent: i32) -> usize {
     std::fs::read_dir(format!("/proc/{agent}/fd")).expect("the agent's descriptors").count()
@@ -77,7 +69,7 @@ fn descriptors(agent: i32) -> usize {
 
 #[test]
 fn ten_thousand_idle_connections_and_half_requests_leave_others_served() {
-    let (session, _provider) = signed_in();
+    let (session, _provider) = Session::signed_in(600);
     let agent = session.agent_pid();
     let mut holders: Vec<_> = (0..5).map(|_| Holder::start(&session, 2000, 10)).collect();
     holders.iter_mut().for_each(Holder::holds);
@@ -104,7 +96,7 @@ fn ten_thousand_idle_connections_and_half_requests_leave_others_served() {
 
 #[test]
 fn a_process_that_opens_too_many_loses_its_own_and_nobody_elses() {
-    let (session, _provider) = signed_in();
+    let (session, _provider) = Session::signed_in(600);
     let agent = session.agent_pid();
     let mut modest = Holder::start(&session, 10, 0);
     modest.holds();

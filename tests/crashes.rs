@@ -1,7 +1,6 @@
 //! The agent is ended at its own crash points; afterwards the state is old or new, never mixed.
 
 use crate::support::{Child, Provider, Session, program};
-use serde_json::Value;
 use std::process::Stdio;
 
 /// An agent that ends at this point as `kill -9` would.
@@ -16,10 +15,6 @@ pub fn agent_that_ends_at(session: &Session, point: &str) -> Child {
 /// Waits until it has.
 pub fn ended(session: &Session, mut agent: Child) {
     session.wait_for("the agent's end", || agent.0.try_wait().expect("wait").is_some());
-}
-
-fn refreshes(provider: &Provider) -> Vec<Value> {
-    provider.seen("/token").into_iter().filter(|entry| entry["grant_type"] == "refresh_token").collect()
 }
 
 /// Signs in, ends the agent at `point` of a refresh, and starts another one.
@@ -39,9 +34,9 @@ fn refresh_ended_at(point: &str) -> (Session, Provider) {
 fn before_anything_was_sent_the_next_agent_refreshes_as_if_nothing_had_been() {
     for point in ["prepare.before", "prepare.after", "send.before"] {
         let (session, provider) = refresh_ended_at(point);
-        assert!(refreshes(&provider).is_empty(), "{point}");
+        assert!(provider.refreshes().is_empty(), "{point}");
         session.larder(&["refresh", "work"]).ok();
-        assert_eq!(refreshes(&provider).len(), 1, "{point}");
+        assert_eq!(provider.refreshes().len(), 1, "{point}");
         assert_eq!(provider.live_sessions(), 1, "{point}");
     }
 }
@@ -55,7 +50,7 @@ fn between_the_providers_answer_and_the_disk_the_old_token_is_tried_once_and_the
         events.wait("refresh-failed");
         assert_eq!(session.account("work")["state"], "sign-in-again", "{point}");
         session.larder(&["refresh", "work"]).fails(3);
-        assert_eq!(refreshes(&provider).len(), 2, "{point}: the lost one, and one more try");
+        assert_eq!(provider.refreshes().len(), 2, "{point}: the lost one, and one more try");
         session.sign_in("work", "ada");
         session.larder(&["token", "work"]).ok();
     }
@@ -66,8 +61,8 @@ fn after_the_commit_the_new_token_is_there() {
     let (session, provider) = refresh_ended_at("save.after");
     session.larder(&["token", "work"]).ok();
     session.larder(&["refresh", "work"]).ok();
-    assert!(refreshes(&provider).iter().all(|entry| entry["outcome"] == "tokens"));
-    assert_eq!(refreshes(&provider).len(), 2);
+    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"));
+    assert_eq!(provider.refreshes().len(), 2);
 }
 
 #[test]

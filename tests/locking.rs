@@ -3,17 +3,9 @@
 use crate::support::{Provider, Session};
 use serde_json::Value;
 
-fn signed_in(lifetime: u32) -> (Session, Provider) {
-    let session = Session::new();
-    let provider = Provider::start(&session, lifetime);
-    session.add("work", &provider);
-    session.sign_in("work", "ada");
-    (session, provider)
-}
-
 #[test]
 fn locked_it_hands_out_nothing_and_keeps_refreshing_even_after_a_restart() {
-    let (session, provider) = signed_in(4);
+    let (session, provider) = Session::signed_in(4);
     session.larder(&["token", "work"]).ok();
     session.larder(&["lock"]).ok();
     let refused = session.larder(&["token", "work"]).fails(5);
@@ -36,7 +28,7 @@ fn locked_it_hands_out_nothing_and_keeps_refreshing_even_after_a_restart() {
 
 #[test]
 fn sealed_it_refreshes_nothing_and_names_the_sessions_that_may_lapse() {
-    let (session, provider) = signed_in(4);
+    let (session, provider) = Session::signed_in(4);
     let sealed: Value = serde_json::from_str(&session.larder(&["lock", "--seal", "--json"]).ok()).unwrap();
     assert_eq!((&sealed["state"], &sealed["lapsing"][0]["account"]), (&"sealed".into(), &"work".into()));
     assert!(sealed["lapsing"][0]["expires_at"].is_i64());

@@ -2,22 +2,10 @@
 
 use crate::crashes::{agent_that_ends_at, ended};
 use crate::support::oidc_provider::{CLIENT_SECRET, OidcProvider};
-use crate::support::{Provider, Session, files_below, holds};
+use crate::support::{Session, files_below, holds};
 use base64::Engine;
 use rusqlite::Connection;
 use serde_json::{Value, json};
-
-fn refreshes(provider: &Provider) -> Vec<Value> {
-    provider.seen("/token").into_iter().filter(|entry| entry["grant_type"] == "refresh_token").collect()
-}
-
-fn signed_in() -> (Session, Provider) {
-    let session = Session::new();
-    let provider = Provider::start(&session, 600);
-    session.add("work", &provider);
-    session.sign_in("work", "ada");
-    (session, provider)
-}
 
 /// The token for this part of the account's grant, as JSON.
 #[track_caller]
@@ -32,7 +20,7 @@ fn database(session: &Session) -> Connection {
 
 #[test]
 fn a_narrower_token_is_asked_for_once_and_the_accounts_own_stays() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     let own = token(&session, "work", &[]);
     let narrow = token(&session, "work", &["--scope", "openid", "--scope", "email"]);
     assert_eq!(narrow["scope"], "email openid");
@@ -42,14 +30,14 @@ fn a_narrower_token_is_asked_for_once_and_the_accounts_own_stays() {
     session.stop_agent();
     assert_eq!(token(&session, "work", &["--scope", "openid", "--scope", "email"]), narrow);
     assert_eq!(token(&session, "work", &[]), own);
-    assert_eq!(refreshes(&provider).len(), 1);
+    assert_eq!(provider.refreshes().len(), 1);
     let said = provider.userinfo(narrow["access_token"].as_str().unwrap());
     assert_eq!((said.0, &said.1["email"], &said.1["name"]), (200, &json!("ada@example.com"), &Value::Null), "{said:?}");
     assert_eq!(provider.userinfo(own["access_token"].as_str().unwrap()).0, 200);
     // The refresh token that came with it is the one that is used next; the other is sealed anew, and goes on opening.
     session.larder(&["refresh", "work"]).ok();
     assert_eq!(token(&session, "work", &["--scope", "email openid"]), narrow);
-    assert!(refreshes(&provider).iter().all(|entry| entry["outcome"] == "tokens"));
+    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"));
     assert_eq!(provider.live_sessions(), 1);
     let granted = session.account("work")["scopes"].as_array().unwrap().len();
     assert_eq!(granted, 4, "what was granted is what it was");
@@ -57,17 +45,17 @@ fn a_narrower_token_is_asked_for_once_and_the_accounts_own_stays() {
 
 #[test]
 fn a_scope_that_was_not_granted_is_not_asked_for() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     let said = session.larder(&["token", "work", "--scope", "email", "--scope", "files"]).fails(3);
     assert!(said.contains("larder sign-in --account work --add-scope files"), "{said}");
     session.larder(&["token", "work", "--resource", "not a URI"]).fails(2);
     session.larder(&["token", "work", "--resource", "https://api.example/#there"]).fails(2);
-    assert!(refreshes(&provider).is_empty());
+    assert!(provider.refreshes().is_empty());
 }
 
 #[test]
 fn many_that_ask_for_the_same_make_one_request_and_a_crash_loses_nothing() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 500 }));
     let tokens: Vec<String> = std::thread::scope(|scope| {
         let ask = || session.larder(&["token", "work", "--scope", "email"]).ok();
@@ -75,7 +63,7 @@ fn many_that_ask_for_the_same_make_one_request_and_a_crash_loses_nothing() {
         asks.into_iter().map(|ask| ask.join().unwrap()).collect()
     });
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
-    assert_eq!(refreshes(&provider).len(), 1);
+    assert_eq!(provider.refreshes().len(), 1);
     provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 0 }));
     // Killed after the rotated refresh token is on the disk, before anybody hears of it.
     session.stop_agent();
@@ -84,16 +72,16 @@ fn many_that_ask_for_the_same_make_one_request_and_a_crash_loses_nothing() {
     let kept = session.larder(&["token", "work", "--scope", "profile"]).ok();
     ended(&session, agent);
     assert_eq!(session.larder(&["token", "work", "--scope", "profile"]).ok(), kept);
-    let asked = refreshes(&provider).len();
+    let asked = provider.refreshes().len();
     assert_eq!(asked, 2);
     session.larder(&["refresh", "work"]).ok();
-    assert!(refreshes(&provider).iter().all(|entry| entry["outcome"] == "tokens"), "none was sent twice");
-    assert_eq!(refreshes(&provider).len(), asked + 1);
+    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"), "none was sent twice");
+    assert_eq!(provider.refreshes().len(), asked + 1);
 }
 
 #[test]
 fn one_that_was_moved_or_altered_does_not_open_and_is_asked_for_anew() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     let email = token(&session, "work", &["--scope", "email"]);
     let profile = token(&session, "work", &["--scope", "profile"]);
     session.stop_agent();
@@ -105,12 +93,12 @@ fn one_that_was_moved_or_altered_does_not_open_and_is_asked_for_anew() {
     assert_ne!(again["access_token"], email["access_token"]);
     assert_eq!(again["scope"], "email");
     assert_eq!(token(&session, "work", &["--scope", "profile"]), profile, "the other is not affected");
-    assert_eq!(refreshes(&provider).len(), 3);
+    assert_eq!(provider.refreshes().len(), 3);
 }
 
 #[test]
 fn signing_out_leaves_none_of_them_and_signing_in_again_starts_anew() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     let kept = [token(&session, "work", &["--scope", "email"]), token(&session, "work", &["--scope", "profile"])];
     let sealed: Vec<Vec<u8>> = {
         let database = database(&session);
@@ -128,9 +116,9 @@ fn signing_out_leaves_none_of_them_and_signing_in_again_starts_anew() {
     }
     session.larder(&["token", "work", "--scope", "email"]).fails(3);
     session.sign_in("work", "ada");
-    let asked = refreshes(&provider).len();
+    let asked = provider.refreshes().len();
     assert_ne!(token(&session, "work", &["--scope", "email"])["access_token"], kept[0]["access_token"]);
-    assert_eq!(refreshes(&provider).len(), asked + 1);
+    assert_eq!(provider.refreshes().len(), asked + 1);
     session.larder(&["sign-out", "work", "--forget"]).ok();
     let rows: i64 = database(&session).query_row("SELECT count(*) FROM access_token", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 0);
@@ -138,7 +126,7 @@ fn signing_out_leaves_none_of_them_and_signing_in_again_starts_anew() {
 
 #[test]
 fn where_a_refresh_ends_the_others_no_dead_one_is_given() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     session.larder(&["sign-out", "work", "--forget"]).ok();
     provider.expire(json!({ "refresh_ends_access": true }));
     let file = session.profile().join("providers.toml");
@@ -230,13 +218,13 @@ fn a_certified_provider_gives_a_token_for_each_resource_that_was_signed_in_for_a
 
 #[test]
 fn what_the_provider_refuses_is_a_sentence_and_the_account_goes_on() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     provider
         .behave(json!({ "endpoint": "token", "mode": "error", "error": "invalid_scope", "status": 400, "times": 1 }));
     let said = session.larder(&["token", "work", "--scope", "email"]).fails(1);
     assert!(said.contains("gives work no token for that"), "{said}");
     assert_eq!(session.larder(&["token", "work", "--scope", "email"]).fails(1), said);
-    assert_eq!(refreshes(&provider).len(), 1, "it is not asked the same again at once");
+    assert_eq!(provider.refreshes().len(), 1, "it is not asked the same again at once");
     session.larder(&["refresh", "work"]).ok();
     assert_eq!(session.account("work")["state"], "fresh");
 }

@@ -1,11 +1,7 @@
 //! Tokens are refreshed before they end, and only the provider's own word ends a session.
 
 use crate::support::{Provider, Session};
-use serde_json::{Value, json};
-
-fn refreshes(provider: &Provider) -> Vec<Value> {
-    provider.seen("/token").into_iter().filter(|entry| entry["grant_type"] == "refresh_token").collect()
-}
+use serde_json::json;
 
 #[test]
 fn a_token_is_refreshed_before_it_ends_with_nothing_but_the_agent_running() {
@@ -21,7 +17,7 @@ fn a_token_is_refreshed_before_it_ends_with_nothing_but_the_agent_running() {
     assert_ne!(first, second);
     assert_eq!(provider.userinfo(&second).0, 200);
     // Rotated each time, none reused: the provider would have ended the session.
-    assert!(refreshes(&provider).iter().all(|entry| entry["outcome"] == "tokens"));
+    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"));
 }
 
 #[test]
@@ -34,10 +30,10 @@ fn an_asker_that_wants_more_than_is_left_waits_for_one_refresh() {
     let first = session.larder(&["token", "work"]).ok();
     // Half of the lifetime is the most that can be asked for, and all of it is left.
     assert_eq!(session.larder(&["token", "work", "--min-validity", "1h"]).ok(), first);
-    assert!(refreshes(&provider).is_empty());
+    assert!(provider.refreshes().is_empty());
     session.larder(&["refresh", "work"]).ok();
     assert_ne!(session.larder(&["token", "work"]).ok(), first);
-    assert_eq!(refreshes(&provider).len(), 1);
+    assert_eq!(provider.refreshes().len(), 1);
 }
 
 #[test]
@@ -47,7 +43,7 @@ fn many_askers_at_expiry_make_one_refresh() {
     session.add("work", &provider);
     session.sign_in("work", "ada");
     session.stop_agent();
-    let before = refreshes(&provider).len();
+    let before = provider.refreshes().len();
     session.wait_for("the token's end", || {
         let database = rusqlite::Connection::open(session.profile().join("larder.db")).unwrap();
         let ends: i64 = database.query_row("SELECT expires_at FROM account", [], |row| row.get(0)).unwrap();
@@ -61,7 +57,7 @@ fn many_askers_at_expiry_make_one_refresh() {
         asks.into_iter().map(|ask| ask.join().expect("an ask")).collect()
     });
     assert!(tokens.iter().all(|token| *token == tokens[0]));
-    assert_eq!(refreshes(&provider).len() - before, 1);
+    assert_eq!(provider.refreshes().len() - before, 1);
 }
 
 #[test]
@@ -78,14 +74,14 @@ fn a_session_that_the_provider_ended_asks_for_its_person_once_and_other_accounts
         session.larder(&["token", "work"]).fails(3);
         session.larder(&["refresh", "work"]).fails(3);
     }
-    assert_eq!(refreshes(&provider).len(), 1);
+    assert_eq!(provider.refreshes().len(), 1);
     assert_eq!(session.account("work")["state"], "sign-in-again");
     assert_eq!(session.larder(&["status"]).code, 3);
     session.larder(&["refresh", "work-2"]).ok();
     // It is remembered.
     session.stop_agent();
     session.larder(&["token", "work"]).fails(3);
-    assert_eq!(refreshes(&provider).len(), 2);
+    assert_eq!(provider.refreshes().len(), 2);
     assert_eq!(session.sign_in("work", "ada"), "work");
     session.larder(&["token", "work"]).ok();
 }
@@ -128,7 +124,7 @@ fn a_provider_that_asks_for_a_pause_gets_one() {
         let said = session.larder(&["refresh", "work"]).fails(4);
         assert!(said.contains("asks for a pause"), "{said}");
     }
-    assert_eq!(refreshes(&provider).len(), 1);
+    assert_eq!(provider.refreshes().len(), 1);
 }
 
 #[test]
@@ -142,7 +138,7 @@ fn a_client_that_is_refused_is_not_tried_again_until_the_configuration_changes()
     );
     session.larder(&["refresh", "work"]).fails(8);
     session.larder(&["refresh", "work"]).fails(8);
-    assert_eq!(refreshes(&provider).len(), 1);
+    assert_eq!(provider.refreshes().len(), 1);
     assert_eq!(session.account("work")["state"], "blocked");
     let file = session.profile().join("providers.toml");
     let text = std::fs::read_to_string(&file).unwrap();

@@ -28,18 +28,6 @@ fn end_agent(session: &Session, how: End) {
 }
 
 /// Signed in at "work" as Ada.
-fn signed_in() -> (Session, Provider) {
-    let session = Session::new();
-    let provider = Provider::start(&session, 600);
-    session.add("work", &provider);
-    session.sign_in("work", "ada");
-    (session, provider)
-}
-
-fn refreshes(provider: &Provider) -> Vec<Value> {
-    provider.seen("/token").into_iter().filter(|entry| entry["grant_type"] == "refresh_token").collect()
-}
-
 #[test]
 fn a_sign_in_that_waited_is_over_with_its_agent_and_a_new_one_works() {
     for how in [End::Killed, End::Stopped] {
@@ -116,12 +104,12 @@ fn choose_work(desktop: &Desktop) {
 
 #[test]
 fn a_refresh_in_flight_is_let_finish_by_an_agent_that_stops() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     let first = session.larder(&["token", "work"]).ok();
     provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 1500, "times": 1 }));
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| session.larder(&["refresh", "work"]));
-        session.wait_for("the refresh", || refreshes(&provider).len() == 1);
+        session.wait_for("the refresh", || provider.refreshes().len() == 1);
         session.stop_agent();
         asked.join().unwrap().ok();
     });
@@ -130,17 +118,17 @@ fn a_refresh_in_flight_is_let_finish_by_an_agent_that_stops() {
     assert_ne!(second, first);
     assert_eq!(provider.userinfo(&second).0, 200);
     session.larder(&["refresh", "work"]).ok();
-    assert!(refreshes(&provider).iter().all(|entry| entry["outcome"] == "tokens"));
-    assert_eq!((refreshes(&provider).len(), provider.live_sessions()), (2, 1));
+    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"));
+    assert_eq!((provider.refreshes().len(), provider.live_sessions()), (2, 1));
 }
 
 #[test]
 fn a_refresh_in_flight_of_a_killed_agent_is_tried_at_most_once_more() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 60_000, "times": 1 }));
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| session.larder(&["refresh", "work", "--no-start"]));
-        session.wait_for("the refresh", || refreshes(&provider).len() == 1);
+        session.wait_for("the refresh", || provider.refreshes().len() == 1);
         session.kill_agent();
         asked.join().unwrap().fails(7);
     });
@@ -154,7 +142,7 @@ fn a_refresh_in_flight_of_a_killed_agent_is_tried_at_most_once_more() {
         session.larder(&["token", "work"]).fails(3);
         session.larder(&["refresh", "work"]).fails(3);
     }
-    assert_eq!(refreshes(&provider).len(), 2);
+    assert_eq!(provider.refreshes().len(), 2);
     session.sign_in("work", "ada");
     session.larder(&["token", "work"]).ok();
 }
@@ -247,7 +235,7 @@ fn an_older_agent_makes_way_for_a_newer_one_and_nobody_is_refused() {
 
 #[test]
 fn while_an_agent_makes_way_every_asker_gets_its_token_and_none_is_lost() {
-    let (session, provider) = signed_in();
+    let (session, provider) = Session::signed_in(600);
     let done = AtomicBool::new(false);
     let (asked, refreshed): (Vec<_>, Vec<_>) = std::thread::scope(|scope| {
         let askers: Vec<_> = (0..2)
@@ -269,7 +257,7 @@ fn while_an_agent_makes_way_every_asker_gets_its_token_and_none_is_lost() {
                 provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 700, "times": 1 }));
                 std::thread::scope(|scope| {
                     let refresh = scope.spawn(|| session.larder(&["refresh", "work"]));
-                    session.wait_for("the refresh", || refreshes(&provider).len() == round);
+                    session.wait_for("the refresh", || provider.refreshes().len() == round);
                     session.stop_agent();
                     refresh.join().unwrap()
                 })
@@ -294,7 +282,7 @@ fn while_an_agent_makes_way_every_asker_gets_its_token_and_none_is_lost() {
     assert!(refused.is_empty(), "of {count} asks {} were refused, such as {:?}", refused.len(), refused[0]);
     assert!(longest < MOST_WAIT, "{longest:?}");
     refreshed.into_iter().for_each(|ran| drop(ran.ok()));
-    assert!(refreshes(&provider).iter().all(|entry| entry["outcome"] == "tokens"));
-    assert_eq!((refreshes(&provider).len(), provider.live_sessions()), (4, 1));
+    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"));
+    assert_eq!((provider.refreshes().len(), provider.live_sessions()), (4, 1));
     assert_eq!(provider.userinfo(&session.larder(&["token", "work"]).ok()).0, 200);
 }

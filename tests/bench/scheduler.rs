@@ -1,8 +1,7 @@
 //! What deciding costs with ten to ten thousand accounts, all of it in memory: one of them is due, or none is and somebody asks.
 
-use crate::common::{HOUR, Home, START, account, later, seconds};
+use crate::common::{HOUR, Home, apart, later};
 use crate::figures::{Figure, Goal, Report, median};
-use larder_core::account::{Access, Account, Session, next_due};
 use larder_core::effect::HouseEffect;
 use std::fmt::Write;
 use std::path::Path;
@@ -22,24 +21,9 @@ const PLOT: &str = "set terminal svg size 720,360 background 'white'; set logsca
   plot 'scheduler.dat' using 1:2 with linespoints title 'a refresh is due', \
   '' using 1:3 with linespoints title 'a token is asked for'";
 
-/// An account whose token ends so many seconds after an hour, at a provider of its own.
-fn ends_after(number: usize) -> Account {
-    let mut account = account(&number.to_string());
-    account.identity.issuer = format!("https://{number}.example");
-    let lifetime = HOUR + seconds(u64::try_from(number).unwrap_or_default());
-    let access = Access {
-        expires: Some(START.plus(lifetime)),
-        lifetime: i64::try_from(lifetime.as_millis()).ok(),
-        ..account.access.unwrap_or_default()
-    };
-    account.access = Some(access);
-    account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
-    account
-}
-
 /// One token ends in an hour, all others long after.
 fn home(accounts: usize) -> Home {
-    let mut home = Home::with((0..accounts).map(|number| ends_after(number * 36_000)).collect());
+    let mut home = Home::with((0..accounts).map(|number| apart(number * 36_000)).collect());
     home.tick();
     home
 }

@@ -65,6 +65,15 @@ impl Session {
         self.larder(&arguments).ok();
     }
 
+    /// A session in which Ada is signed in as `work`, with tokens that live so many seconds.
+    pub fn signed_in(access_lifetime: u32) -> (Self, Provider) {
+        let session = Self::new();
+        let provider = Provider::start(&session, access_lifetime);
+        session.add("work", &provider);
+        session.sign_in("work", "ada");
+        (session, provider)
+    }
+
     /// Signs `user` in, with the redirect handed over by hand.
     pub fn sign_in(&self, provider: &str, user: &str) -> String {
         let url = self.larder(&["sign-in", provider, "--no-browser"]).ok();

@@ -68,6 +68,11 @@ impl Provider {
         log.into_iter().filter(|entry| entry["path"] == path).collect()
     }
 
+    /// Refreshes so far, as the server saw them.
+    pub fn refreshes(&self) -> Vec<Value> {
+        self.seen("/token").into_iter().filter(|entry| entry["grant_type"] == "refresh_token").collect()
+    }
+
     /// Sessions that live at the provider.
     pub fn live_sessions(&self) -> usize {
         let grants = self.get("/_demo/grants", None).1;

@@ -3,26 +3,10 @@
 mod common;
 
 use common::*;
-use larder_core::account::{Access, Account, Session, next_due};
 use larder_core::house::MOST_AT_ONCE;
 use larder_core::time::Now;
 
 const MANY: usize = 1000;
-
-/// So many accounts, each at a provider of its own, with tokens that end at different times.
-fn apart(number: usize) -> Account {
-    let mut account = account(&number.to_string());
-    account.identity.issuer = format!("https://{number}.example");
-    let lifetime = HOUR + seconds(u64::try_from(number).unwrap_or_default());
-    let access = Access {
-        expires: Some(START.plus(lifetime)),
-        lifetime: i64::try_from(lifetime.as_millis()).ok(),
-        ..account.access.unwrap_or_default()
-    };
-    account.access = Some(access);
-    account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
-    account
-}
 
 #[test]
 fn a_mass_expiry_is_worked_off_a_few_at_a_time_and_each_once() {

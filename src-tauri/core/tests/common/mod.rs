@@ -65,6 +65,19 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
     account
 }
 
+/// An account whose token ends so many seconds after an hour, at a provider of its own.
+pub fn apart(number: usize) -> Account {
+    let lifetime = HOUR + seconds(u64::try_from(number).unwrap_or_default());
+    let access = Access {
+        expires: Some(START.plus(lifetime)),
+        lifetime: i64::try_from(lifetime.as_millis()).ok(),
+        ..Access::default()
+    };
+    let mut account = signed_in(&number.to_string(), access, true);
+    account.identity.issuer = format!("https://{number}.example");
+    account
+}
+
 /// An account whose refresh stands like this.
 pub fn with_refresh(name: &str, refresh: Refresh) -> Account {
     Account { session: Session::SignedIn { refresh }, ..account(name) }
