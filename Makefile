@@ -11,6 +11,7 @@ help:
 	  'make run     installs what is missing, builds, and opens the window with a demonstration provider' \
 	  'make demo    plays the whole story without a screen; pictures in target/demo/' \
 	  'make test    every test' \
+	  'make soak    what takes hours to show: every crash point, long random lives, load (as root)' \
 	  'make bench   measures what Larder costs (as root, on a quiet machine)' \
 	  'make check   formatting, lints, licences, types' \
 	  'make build   builds everything, for this machine' \
@@ -33,6 +34,10 @@ test: test-packages build $(PEER)
 	cd ui && npm test
 	cargo test $(W) --doc
 	cargo test $(W) --lib --bins --tests
+
+# Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
+soak: test-packages build $(PEER)
+	cargo test $(W) --bench soak -- --nocapture --test-threads 1
 
 # What is shipped, and what is measured. The command is linked statically where that can be done, because loading
 # libraries is a fifth of the time that it takes.
@@ -83,4 +88,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test bench pages release check build packages test-packages bench-packages clean
+.PHONY: help run demo test soak bench pages release check build packages test-packages bench-packages clean
