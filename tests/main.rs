@@ -20,6 +20,7 @@ mod desktop;
 mod device;
 mod git;
 mod hand_out;
+mod hostile_tokens;
 mod keychain;
 mod locking;
 mod loopback;
