@@ -3,6 +3,8 @@
 pub mod canary;
 pub mod chromium;
 pub mod desktop;
+pub mod disk;
+pub mod faults;
 pub mod git_server;
 pub mod larder;
 pub mod mail_server;
