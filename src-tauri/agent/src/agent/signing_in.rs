@@ -348,6 +348,7 @@ impl Agent {
         };
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
+            let mut moved = None;
             let result = async {
                 crate::failpoint::pass("store-key", "before");
                 let kept = if keep_key { hands.key(&account).await? } else { None };
@@ -372,8 +373,16 @@ impl Agent {
                 Ok::<_, Problem>((account, generation))
             }
             .await;
-            let _ = outbox.send(Message::Stored { attempt: id, result }).await;
+            let _ = outbox.send(Message::Stored { attempt: id, result, moved }).await;
         });
+    }
+
+    /// An issuer may move its endpoints, and its person was there; but nobody should have to notice by themselves.
+    pub(super) async fn endpoint_moved(&self, account: AccountId, from: String, to: String) {
+        let Ok(known) = self.house.find(account.as_str()) else { return };
+        let problem = Problem::EndpointMoved { account: known.identity.label.clone(), from, to };
+        let now = self.hands.clock.now();
+        self.record(self.event(EventKind::EndpointMoved, Some(account), None, Some(problem), now)).await;
     }
 
     pub(super) fn revoke_attempt(&mut self, id: &AttemptId) {
@@ -497,4 +506,11 @@ fn badly_bound(provider: &str, tokens: &grants::Tokens, wanted: bool) -> Option<
 
 fn too_many() -> Problem {
     Problem::BadRequest { detail: format!("{} sign-ins wait already; finish or cancel one", attempt::MOST) }
+}
+
+/// The hosts of two addresses, where they differ.
+fn other_host(before: &str, now: &str) -> Option<(String, String)> {
+    let host = |text: &str| Url::parse(text).ok().map(|url| crate::http::host(&url));
+    let hosts = (host(before)?, host(now)?);
+    (hosts.0 != hosts.1).then_some(hosts)
 }
