@@ -349,8 +349,17 @@ pub enum Event {
     Lost(Part),
     /// A refresh is wanted as soon as the budgets allow one.
     RefreshSoon,
-    /// The agent is about to end: what would wait does not.
+    /// The agent is about to end, or the machine to sleep: what would wait does not.
     Hurry,
+    /// The machine was asleep, and is awake.
+    Woken,
+    /// The provider can be reached again.
+    Reached,
+    /// A refresh that is made ready is not to be sent now.
+    PutOff {
+        /// Which.
+        operation: Operation,
+    },
     /// The keychain opens again.
     KeychainOpen,
     /// The configuration of its provider changed.
@@ -452,6 +461,9 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
             Session::Undoable { until, .. } => *until = now.plus(Duration::ZERO),
             _ => {}
         },
+        Event::Woken => refreshing::woken(&mut account, now),
+        Event::Reached => refreshing::reached(&mut account, now),
+        Event::PutOff { operation } => refreshing::put_off(&mut account, operation, now, &mut decided),
         Event::KeychainOpen => match &mut account.session {
             Session::SignedIn { refresh: Refresh::Waiting { until, problem, .. } }
                 if problem.exit() == crate::problem::Exit::Keychain =>

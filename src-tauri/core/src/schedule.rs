@@ -43,6 +43,12 @@ pub const ASKER_RETRY: Duration = Duration::from_secs(10);
 /// it sends costs a provider one request in that time, however often it asks.
 pub const REJECTED_REST: Duration = Duration::from_secs(5 * 60);
 
+/// After the machine's sleep, refreshes begin after this: a network is seldom there at once.
+pub const WOKEN_FIRST: Duration = Duration::from_secs(2);
+
+/// They are spread over this much more, whoever's they are; so are those that waited for a provider that could not be reached.
+pub const WOKEN_SPREAD: Duration = Duration::from_secs(10);
+
 /// A stable number in 0..1000 for this account, generation and attempt.
 fn permille(account: &AccountId, generation: Generation, attempt: u32) -> u32 {
     let mut hasher = DefaultHasher::new();
@@ -63,6 +69,16 @@ pub fn due_late(account: &AccountId, generation: Generation, expires: Moment, li
 fn spread(account: &AccountId, generation: Generation, expires: Moment, margin: Duration) -> Moment {
     let spread = margin / SPREAD_PART * permille(account, generation, 0) / 1000;
     expires.earlier(margin + spread)
+}
+
+/// How long after the machine woke up what became due in its sleep is begun.
+pub fn woken(account: &AccountId, generation: Generation) -> Duration {
+    WOKEN_FIRST + reached(account, generation)
+}
+
+/// How long after a provider was reached again the others that wait for it begin.
+pub fn reached(account: &AccountId, generation: Generation) -> Duration {
+    WOKEN_SPREAD * permille(account, generation, 0) / 1000
 }
 
 /// How long to wait before try number `attempt` (the first retry is 1).
