@@ -40,3 +40,4 @@ mod servers;
 mod settings;
 mod sign_in;
 mod sign_out;
+mod suspend;

@@ -4,6 +4,7 @@ pub mod chromium;
 pub mod desktop;
 pub mod git_server;
 pub mod larder;
+pub mod logind;
 pub mod mail_server;
 pub mod odd_provider;
 pub mod oidc_provider;

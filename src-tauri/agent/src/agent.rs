@@ -9,7 +9,7 @@ use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
 use crate::{adopt, device, grants, hooks, identity};
-use larder_core::account::{Event, Refresh, Session};
+use larder_core::account::{Event, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, gone, house};
@@ -17,6 +17,7 @@ use larder_core::names::{AccountId, AttemptId, Generation, Operation, Part, Prom
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
 use larder_core::show;
+use larder_core::sleep;
 use larder_core::time::Now;
 use larder_core::view::{AskingProgram, EventKind, EventView, HouseView, KeychainState, LockState};
 use secrecy::ExposeSecret;
@@ -24,7 +25,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Between two looks at whether anything is still in flight, while making way.
@@ -213,6 +214,11 @@ pub enum Message {
         /// Where the answer goes.
         reply: Reply,
     },
+    /// The machine is about to sleep, or awake again.
+    Sleep {
+        /// Whether it is about to.
+        announced: bool,
+    },
     /// The process was told to end.
     Stop,
 }
@@ -256,6 +262,8 @@ pub struct Agent {
     inbox: mpsc::Receiver<Message>,
     outbox: mpsc::Sender<Message>,
     pushes: broadcast::Sender<Push>,
+    /// Whether the machine is kept from sleeping for a moment when it is about to.
+    hold_sleep: watch::Sender<bool>,
     /// Effects under way; the agent ends after them.
     tasks: JoinSet<()>,
 }
@@ -295,8 +303,14 @@ impl Agent {
             inbox,
             outbox,
             pushes,
+            hold_sleep: watch::Sender::new(true),
             tasks: JoinSet::new(),
         }
+    }
+
+    /// Whether the machine is to be kept from sleeping for a moment when it is about to, as it stands and as it changes.
+    pub fn hold_sleep(&self) -> watch::Receiver<bool> {
+        self.hold_sleep.subscribe()
     }
 
     /// Runs until it is told to make way, and nothing is in flight any more.
@@ -347,18 +361,7 @@ impl Agent {
     }
 
     fn nothing_in_flight(&self) -> bool {
-        let account_rests = self.house.accounts.iter().all(|account| match &account.session {
-            // A token that is not on the disk yet is worth waiting for.
-            Session::SignedIn { refresh } => !refresh.in_flight() && !matches!(refresh, Refresh::Unsaved { .. }),
-            Session::Undoable { .. } | Session::Clearing(_) | Session::Moving { .. } => false,
-            _ => true,
-        });
-        let attempts_rest = self
-            .house
-            .attempts
-            .iter()
-            .all(|attempt| !matches!(attempt.phase, Phase::Exchanging | Phase::Storing { .. }));
-        account_rests && attempts_rest && self.signing_out.is_empty() && self.tasks.is_empty()
+        sleep::at_rest(&self.house) && self.signing_out.is_empty() && self.tasks.is_empty()
     }
 
     async fn receive(&mut self, message: Message) {
@@ -435,6 +438,8 @@ impl Agent {
             Message::Recognised { peer, account, asked, rejected, reply } => {
                 self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
+            Message::Sleep { announced: true } => self.happen(HouseEvent::Suspending).await,
+            Message::Sleep { announced: false } => self.happen(HouseEvent::Resumed).await,
             Message::Stop => {}
         }
     }
@@ -485,6 +490,7 @@ impl Agent {
             }
             HouseEffect::Locked { state } => self.remember_lock(state),
             HouseEffect::DropKeys { keep } => self.drop_keys(keep).await,
+            HouseEffect::HoldSleep { hold } => drop(self.hold_sleep.send_replace(hold)),
         }
     }
 

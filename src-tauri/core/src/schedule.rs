@@ -71,9 +71,12 @@ fn spread(account: &AccountId, generation: Generation, expires: Moment, margin: 
     expires.earlier(margin + spread)
 }
 
-/// How long after the machine woke up what became due in its sleep is begun.
-pub fn woken(account: &AccountId, generation: Generation) -> Duration {
-    WOKEN_FIRST + reached(account, generation)
+/// How long after the machine woke up what became due in its sleep is begun: never longer than half of what a new token
+/// lives, since whoever has short ones has programs that need them soon.
+pub fn woken(account: &AccountId, generation: Generation, lifetime: Option<i64>) -> Duration {
+    let soon = WOKEN_FIRST + reached(account, generation);
+    let lifetime = lifetime.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+    lifetime.map_or(soon, |lifetime| soon.min(lifetime / 2))
 }
 
 /// How long after a provider was reached again the others that wait for it begin.

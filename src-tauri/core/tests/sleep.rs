@@ -445,6 +445,16 @@ fn no_token_that_ended_in_a_sleep_is_handed_out_whatever_the_timers_did() {
 }
 
 #[test]
+fn short_tokens_wait_for_half_of_their_life_after_a_sleep_at_most() {
+    let access = Access { expires: Some(START.plus(seconds(6))), lifetime: Some(6000), ..Access::default() };
+    let mut home = Home::with((0..20).map(|number| signed_in(&number.to_string(), access, true)).collect());
+    suspend(&mut home);
+    home.now = later(home.now, HOUR);
+    assert_eq!(begun(&resume(&mut home)), 0);
+    assert_eq!(begun(&home.pass(seconds(3))), MOST_AT_ONCE);
+}
+
+#[test]
 fn a_due_time_of_an_earlier_start_is_taken_up_after_a_sleep_too() {
     let expires = Some(Moment { boot: None, ..START.plus(HOUR) });
     let access = Access { expires, lifetime: Some(3_600_000), ..Access::default() };

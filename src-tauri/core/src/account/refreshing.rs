@@ -65,7 +65,8 @@ pub(super) fn look(account: &mut Account, next: Operation, now: Now, decided: &m
 /// The machine was asleep. What became due meanwhile, or did not reach its provider before, is begun in a moment: when the
 /// network had time to come back, and not at the same time as every other account.
 pub(super) fn woken(account: &mut Account, now: Now) {
-    let soon = now.plus(schedule::woken(&account.id, account.generation));
+    let lifetime = account.reckoned().and_then(|access| access.lifetime);
+    let soon = now.plus(schedule::woken(&account.id, account.generation, lifetime));
     if let Session::SignedIn { refresh: Refresh::Idle { due: Some(due) } } = &mut account.session
         && due.left(now) <= 0
     {
