@@ -2,6 +2,8 @@
 
 pub mod chromium;
 pub mod desktop;
+pub mod disk;
+pub mod faults;
 pub mod git_server;
 pub mod larder;
 pub mod logind;
