@@ -34,6 +34,10 @@ const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 /// How long whoever signs out waits to hear what came of the revocation.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 
+/// A sleep of the machine, in milliseconds, after which refreshes begin one after another: longer than the two clocks are ever
+/// read apart, shorter than any sleep that a network does not notice.
+const SLEPT: i64 = 5000;
+
 /// How long making way may take: longer than any request, so that nothing in flight is lost.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(40);
 
@@ -262,6 +266,8 @@ pub struct Agent {
     inbox: mpsc::Receiver<Message>,
     outbox: mpsc::Sender<Message>,
     pushes: broadcast::Sender<Push>,
+    /// How long the machine had slept when something last happened, in milliseconds.
+    asleep: Option<i64>,
     /// Whether the machine is kept from sleeping for a moment when it is about to.
     hold_sleep: watch::Sender<bool>,
     /// Effects under way; the agent ends after them.
@@ -303,6 +309,7 @@ impl Agent {
             inbox,
             outbox,
             pushes,
+            asleep: None,
             hold_sleep: watch::Sender::new(true),
             tasks: JoinSet::new(),
         }
@@ -447,10 +454,17 @@ impl Agent {
     /// Lets something happen: core decides, its effects go out, and whoever looks sees what changed.
     async fn happen(&mut self, event: HouseEvent) {
         let now = self.hands.clock.now();
+        let before = std::mem::replace(&mut self.asleep, self.hands.clock.asleep());
+        if let (Some(before), Some(asleep)) = (before, self.asleep)
+            && asleep.saturating_sub(before) > SLEPT
+        {
+            // Whatever comes first after it.
+            for effect in self.decide(HouseEvent::Slept, now) {
+                self.carry_out(effect, now).await;
+            }
+        }
         let asks = matches!(event, HouseEvent::Ask(_));
-        let before = std::mem::replace(&mut self.house, House::new(Vec::new()));
-        let (after, effects) = house(before, event, now);
-        self.house = after;
+        let effects = self.decide(event, now);
         let answers = |effect: &HouseEffect| {
             matches!(effect, HouseEffect::HandOut { .. } | HouseEffect::Answer { .. } | HouseEffect::Refuse { .. })
         };
@@ -465,6 +479,13 @@ impl Agent {
         self.answer_awaiting();
         self.confirm();
         self.show(now);
+    }
+
+    fn decide(&mut self, event: HouseEvent, now: Now) -> Vec<HouseEffect> {
+        let before = std::mem::replace(&mut self.house, House::new(Vec::new()));
+        let (after, effects) = house(before, event, now);
+        self.house = after;
+        effects
     }
 
     async fn carry_out(&mut self, effect: HouseEffect, now: Now) {

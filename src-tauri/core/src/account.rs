@@ -8,7 +8,7 @@ use crate::effect::{Arrival, Effect, Grant};
 use crate::names::{AccountId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Problem, Why};
 use crate::schedule;
-use crate::time::{Moment, Now, WallTime, millis};
+use crate::time::{BootTime, Moment, Now, WallTime, millis};
 use crate::view::EventKind;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -555,6 +555,22 @@ pub fn refresh_is_due(account: &Account, now: Now) -> bool {
     }
 }
 
+/// When a refresh is due so that the session does not end unused, where it is known when the provider would end it: a refresh
+/// may begin a new lifetime of the refresh token. Where it does not, the few tries that follow come at a fifth of what is left.
+fn session_due(account: &Account, access: Option<Access>) -> Option<Moment> {
+    let (ends, since) = (account.session_ends?, account.refreshed_at?);
+    let left = ends.0.saturating_sub(since.0);
+    if !account.refreshable || left < millis(schedule::SESSION_LEAST) {
+        return None;
+    }
+    let wall = WallTime(ends.0.saturating_sub(left / i64::from(schedule::MARGIN_PART)));
+    // Both clocks were read together for the access token that came with it.
+    let boot = access
+        .and_then(|access| access.expires)
+        .and_then(|expires| Some(BootTime(expires.boot?.0.saturating_add(wall.0.saturating_sub(expires.wall.0)))));
+    Some(Moment { wall, boot })
+}
+
 /// When this account's next refresh is due: at once where only the boot clock or an interrupted run says so.
 pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
     let due = access.filter(|_| account.refreshable).and_then(|access| {
@@ -563,5 +579,6 @@ pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
         let due = if account.terms.refresh_ends_access_token { schedule::due_late } else { schedule::due };
         Some(due(&account.id, account.generation, expires, lifetime))
     });
+    let due = due.into_iter().chain(session_due(account, access)).min_by_key(|due| due.wall);
     Refresh::Idle { due }
 }

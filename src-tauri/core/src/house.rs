@@ -117,8 +117,10 @@ pub enum HouseEvent {
     Quiet(bool),
     /// The machine is about to sleep.
     Suspending,
-    /// It is awake.
+    /// It is awake, says whoever said that it was about to sleep.
     Resumed,
+    /// It was asleep, say the clocks.
+    Slept,
     /// A program asks for consent, or a person answers.
     Consent(ConsentEvent),
     /// Somebody locks, unlocks, or is there.
@@ -321,6 +323,7 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         }
         HouseEvent::Suspending => sleep::announced(&mut house, now, &mut effects),
         HouseEvent::Resumed => sleep::over(&mut house, now, &mut effects),
+        HouseEvent::Slept => sleep::slept(&mut house, now, &mut effects),
         HouseEvent::Corrected { provider } => {
             every(&mut house, |account| account.identity.provider == provider, &Event::Corrected, now, &mut effects);
         }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// default ([`least_validity`]), so that nobody has to wait for a refresh in ordinary times.
 pub const MARGIN_PART: u32 = 5;
 
+/// A session that the provider ends earlier than this is not refreshed for its own sake: its access tokens are.
+pub const SESSION_LEAST: Duration = Duration::from_secs(60 * 60);
+
 /// Where a refresh ends the access token before it, each one costs programs the rest of a token's life: it is due this
 /// long before the end, or a part of the lifetime where that is shorter.
 const LATE_MARGIN: Duration = Duration::from_secs(60);

@@ -44,8 +44,15 @@ pub(crate) fn announced(house: &mut House, now: Now, effects: &mut Vec<HouseEffe
     every(house, |_| true, &Event::Hurry, now, effects);
 }
 
-/// It is awake: what became due meanwhile is begun, each account a little apart from the others.
+/// It is awake. What the clocks told before is not news.
 pub(crate) fn over(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
+    if house.sleep.is_some() {
+        slept(house, now, effects);
+    }
+}
+
+/// It was asleep: what became due meanwhile is begun, each account a little apart from the others.
+pub(crate) fn slept(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
     if house.sleep.take().is_some() {
         effects.push(HouseEffect::HoldSleep { hold: true });
     }

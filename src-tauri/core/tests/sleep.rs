@@ -1,5 +1,7 @@
 //! The machine's sleep: what is waited for before it, what does not start, and how all is fresh again after it.
 
+#![allow(clippy::expect_used, reason = "a test may fail loudly")]
+
 mod common;
 
 use common::*;
@@ -466,4 +468,18 @@ fn a_due_time_of_an_earlier_start_is_taken_up_after_a_sleep_too() {
     resume(&mut home);
     assert_eq!(begun(&home.pass(WOKEN_FIRST + WOKEN_SPREAD)), 1);
     assert!(matches!(home.pending[0].effect, Effect::Prepare { resumed: false, ref part } if *part == Part::default()));
+}
+
+#[test]
+fn a_sleep_that_only_the_clocks_know_of_spreads_what_is_due_as_well() {
+    let mut home = Home::with(strangers(50));
+    home.now = later(home.now, HOUR * 12);
+    assert_eq!(begun(&home.happen(HouseEvent::Slept)), 0);
+    // And whoever tells of it later tells nothing new.
+    home.pass(seconds(1));
+    assert_eq!(begun(&resume(&mut home)), 0);
+    let mut all = begun(&home.pass(seconds(3)));
+    assert!(all > 0 && all < 30, "{all}");
+    all += begun(&home.pass(seconds(8)));
+    assert_eq!(all, 50);
 }
