@@ -223,6 +223,26 @@ pub enum Message {
         /// Whether it is about to.
         announced: bool,
     },
+    /// Another label is written down, or could not be.
+    Renamed {
+        /// Of which account.
+        account: AccountId,
+        /// The label.
+        label: String,
+        /// Whether it is.
+        result: Result<(), Problem>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// Another order of the accounts is written down, or could not be.
+    Arranged {
+        /// The order.
+        order: Vec<AccountId>,
+        /// Whether it is.
+        result: Result<(), Problem>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
     /// The process was told to end.
     Stop,
 }
@@ -447,6 +467,8 @@ impl Agent {
             }
             Message::Sleep { announced: true } => self.happen(HouseEvent::Suspending).await,
             Message::Sleep { announced: false } => self.happen(HouseEvent::Resumed).await,
+            Message::Renamed { account, label, result, reply } => self.renamed(account, label, result, reply).await,
+            Message::Arranged { order, result, reply } => self.rearranged(order, result, reply).await,
             Message::Stop => {}
         }
     }
@@ -593,8 +615,10 @@ impl Agent {
 }
 
 mod adopting;
+mod arranging;
 mod asking;
 mod consenting;
 mod moving;
 mod signing_in;
 mod tokens;
+mod trying;
