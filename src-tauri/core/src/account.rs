@@ -121,6 +121,8 @@ pub struct Access {
     pub expires: Option<Moment>,
     /// How long it was good for when it was new, in milliseconds.
     pub lifetime: Option<i64>,
+    /// When it was asked for, where that was in this start of the machine.
+    pub since: Option<Now>,
     /// The generation that it came with, which names it: no two access tokens of an account have the same one.
     pub issued: Generation,
     /// Somebody was answered 401 with it.
@@ -132,7 +134,8 @@ pub struct Access {
 impl Access {
     /// The access token of this grant, which came with this generation.
     pub fn of(grant: &Grant, issued: Generation) -> Self {
-        Self { expires: grant.expires(), lifetime: grant.lifetime.map(millis), issued, ..Self::default() }
+        let (expires, lifetime) = (grant.expires(), grant.lifetime.map(millis));
+        Self { expires, lifetime, since: Some(grant.sent), issued, ..Self::default() }
     }
 
     /// Whether an asker means this one when it says which token was rejected, or one that is newer still.
@@ -558,16 +561,15 @@ pub fn refresh_is_due(account: &Account, now: Now) -> bool {
 /// When a refresh is due so that the session does not end unused, where it is known when the provider would end it: a refresh
 /// may begin a new lifetime of the refresh token. Where it does not, the few tries that follow come at a fifth of what is left.
 fn session_due(account: &Account, access: Option<Access>) -> Option<Moment> {
-    let (ends, since) = (account.session_ends?, account.refreshed_at?);
-    let left = ends.0.saturating_sub(since.0);
+    let since = access.and_then(|access| access.since);
+    let ends = account.session_ends?;
+    let left = ends.0.saturating_sub(since.map_or(account.refreshed_at?, |since| since.wall).0);
     if !account.refreshable || left < millis(schedule::SESSION_LEAST) {
         return None;
     }
     let wall = WallTime(ends.0.saturating_sub(left / i64::from(schedule::MARGIN_PART)));
-    // Both clocks were read together for the access token that came with it.
-    let boot = access
-        .and_then(|access| access.expires)
-        .and_then(|expires| Some(BootTime(expires.boot?.0.saturating_add(wall.0.saturating_sub(expires.wall.0)))));
+    // By the clock that nobody can set as well, where both were read together.
+    let boot = since.map(|since| BootTime(since.boot.0.saturating_add(wall.0.saturating_sub(since.wall.0))));
     Some(Moment { wall, boot })
 }
 

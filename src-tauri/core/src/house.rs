@@ -289,7 +289,7 @@ impl House {
         }
     }
 
-    fn pause_left(&self, budget: &Budget, now: Now) -> Option<i64> {
+    pub(crate) fn pause_left(&self, budget: &Budget, now: Now) -> Option<i64> {
         self.pauses.get(budget).map(|until| until.wait(now)).filter(|left| *left > 0)
     }
 
@@ -451,7 +451,7 @@ pub(crate) fn every(
 /// Lets `event` happen to one account, and keeps what follows for the others.
 fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &mut Vec<HouseEffect>) {
     let Some(account) = house.get(id).cloned() else { return forgotten(id, event, effects) };
-    let event = sleep::put_off(house, &account, event);
+    let event = sleep::put_off(house, &account, event, now);
     // A provider that asks for a pause means the client, not one account.
     if let Event::Arrived {
         arrival: Arrival::Answered(Outcome::Transient { problem: Problem::RateLimited { .. }, retry_after, .. }),

@@ -87,18 +87,19 @@ pub fn at_rest(house: &House) -> bool {
     house.accounts.iter().all(account_rests) && house.attempts.iter().all(|attempt| attempt_rests(&attempt.phase))
 }
 
-/// A refresh that was made ready, and not sent, is put off while the machine is about to sleep. One that an earlier run
-/// of the agent began is not: its one more try counts already.
-pub(crate) fn put_off(house: &House, account: &Account, event: Event) -> Event {
+/// A refresh that was made ready, and not sent, is put off while the machine is about to sleep, and where the provider asked for
+/// a pause meanwhile. One that an earlier run of the agent began is not: its one more try counts already.
+pub(crate) fn put_off(house: &House, account: &Account, event: Event, now: Now) -> Event {
+    let wait = || house.sleep.is_some() || house.pause_left(&crate::calendar::budget(account), now).is_some();
     match event {
         Event::Arrived { generation, operation, arrival: Arrival::Prepared { .. } }
-            if house.sleep.is_some()
-                && generation == account.generation
+            if generation == account.generation
                 && matches!(
                     &account.session,
                     Session::SignedIn { refresh: Refresh::Opening { operation: ours, resumed: false, .. } }
                         if *ours == operation
-                ) =>
+                )
+                && wait() =>
         {
             Event::PutOff { operation }
         }

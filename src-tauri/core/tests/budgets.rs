@@ -82,6 +82,19 @@ fn a_pause_holds_for_every_account_of_the_client_and_then_all_go_on() {
 }
 
 #[test]
+fn a_pause_holds_for_what_is_ready_and_not_sent_yet() {
+    let mut home = Home::with_many(4);
+    home.pass(HOUR);
+    home.arrive("0", prepared());
+    home.arrive("0", rate_limited(home.now, seconds(120)));
+    for name in ["1", "2", "3"] {
+        let effects = home.arrive(name, prepared());
+        assert!(!sent(&effects) && discards(&effects), "{name}");
+    }
+    assert_eq!(begun(&home.pass(seconds(119))), 0);
+}
+
+#[test]
 fn a_pause_of_ten_to_the_nine_seconds_is_one_hour() {
     let mut home = Home::with_many(2);
     home.pass(HOUR);

@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use larder_core::account::{Access, Account, Refresh, Session, Terms, next_due};
 use larder_core::effect::{Arrival, Grant, Outcome};
+use larder_core::time::{Now, WallTime};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -12,8 +13,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// An account whose access tokens live so long, or nobody says how long, and whose refresh token two weeks.
 fn two_weeks(lifetime: Option<Duration>) -> Account {
     let millis = lifetime.and_then(|lifetime| i64::try_from(lifetime.as_millis()).ok());
-    let access =
-        Access { expires: lifetime.map(|lifetime| START.plus(lifetime)), lifetime: millis, ..Access::default() };
+    let access = Access {
+        expires: lifetime.map(|lifetime| START.plus(lifetime)),
+        lifetime: millis,
+        since: Some(START),
+        ..Access::default()
+    };
     let mut account = signed_in("0", access, true);
     account.terms = Terms { refresh_token_lifetime: Some(DAY * 14), ..Terms::default() };
     account.session_ends = Some(START.plus(DAY * 14).wall);
@@ -45,6 +50,15 @@ fn a_refresh_token_that_ends_before_the_access_token_is_used_in_time() {
             refresh(&mut home, lifetime, true);
         }
     }
+}
+
+#[test]
+fn a_clock_set_back_does_not_let_a_session_end() {
+    let mut home = Home::with(vec![two_weeks(None)]);
+    home.now = Now { wall: WallTime(home.now.wall.0 - 365 * 86_400_000), ..home.now };
+    home.tick();
+    let days = days_until_due(&home);
+    assert!(days > 11.0 && days < 11.3, "due in {days} days");
 }
 
 #[test]
