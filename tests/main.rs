@@ -43,3 +43,4 @@ mod settings;
 mod sign_in;
 mod sign_out;
 mod suspend;
+mod traces;

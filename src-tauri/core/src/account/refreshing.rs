@@ -72,6 +72,11 @@ pub(super) fn woken(account: &mut Account, now: Now) {
     {
         *due = soon;
     }
+    if let Session::SignedIn { refresh: Refresh::Waiting { until, .. } } = &mut account.session
+        && until.wait(now) <= 0
+    {
+        *until = soon;
+    }
     again(account, soon, now);
 }
 

@@ -168,6 +168,8 @@ fn no_wake_is_a_storm() {
     println!("{} a second at worst after a sleep that is told of, {} else", lived.worst_told, lived.worst_untold);
     assert!(lived.at_once <= larder_core::house::MOST_AT_ONCE);
     assert!(lived.worst_told <= MOST_A_SECOND, "{}", lived.worst_told);
+    // What nobody tells of is bounded by what one client may ask of one provider at once.
+    assert!(lived.worst_untold <= 14 * larder_core::house::MOST_AT_ONCE, "{}", lived.worst_untold);
 }
 
 /// `make soak` draws it; see `docs/refreshes.svg`.
