@@ -160,6 +160,28 @@ fn a_logind_that_gives_no_lock_is_believed_all_the_same() {
     });
 }
 
+/// How often the threads of this process have gone to sleep of their own accord: each time, something had woken them.
+fn wakeups(pid: i32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let of = |thread: std::path::PathBuf| {
+        let status = std::fs::read_to_string(thread.join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default()
+    };
+    threads.map(of).sum()
+}
+
+#[test]
+fn an_agent_that_follows_logind_sleeps_as_soundly_as_any() {
+    let (session, _provider, _bus, _logind) = signed_in(86_400);
+    let pid = session.agent_pid();
+    // Threads that lent a hand a moment ago go by themselves.
+    std::thread::sleep(Duration::from_secs(12));
+    let before = wakeups(pid);
+    std::thread::sleep(Duration::from_secs(15));
+    assert!(wakeups(pid) - before <= 1, "woken {} times in 15 s", wakeups(pid) - before);
+}
+
 #[test]
 fn without_a_system_bus_or_a_logind_everything_else_goes_on() {
     for bus in [false, true] {

@@ -5,6 +5,7 @@
 //! `LARDER_SEED`.
 
 #![allow(clippy::expect_used, reason = "a test may fail loudly")]
+#![allow(clippy::print_stdout, reason = "the figures of docs/RELIABILITY.md")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -87,6 +87,13 @@ pub struct Counted {
     pub most_at_once: usize,
 }
 
+/// When all was well: since when it is, and from when to when it was.
+#[derive(Default)]
+struct Spells {
+    open: Option<i64>,
+    over: Vec<(i64, i64)>,
+}
+
 pub struct World {
     pub home: Home,
     pub dice: Dice,
@@ -109,7 +116,7 @@ pub struct World {
     deferred: Vec<Happens>,
     /// Whom an ask is of, and what life it wants.
     asks: BTreeMap<u64, (usize, Option<Duration>)>,
-    good: HashMap<usize, (Option<i64>, Vec<(i64, i64)>)>,
+    good: HashMap<usize, Spells>,
     next_ask: u64,
     attempts: usize,
 }
@@ -375,12 +382,12 @@ impl World {
         let providers: BTreeSet<usize> = self.grantees.iter().map(|grantee| grantee.provider).collect();
         for provider in providers {
             let good = self.awake && self.online && !self.trouble.contains_key(&provider);
-            let (from, spells) = self.good.entry(provider).or_default();
-            match (*from, good) {
-                (None, true) => *from = Some(self.t),
+            let spells = self.good.entry(provider).or_default();
+            match (spells.open, good) {
+                (None, true) => spells.open = Some(self.t),
                 (Some(began), false) => {
-                    spells.push((began, self.t));
-                    *from = None;
+                    spells.over.push((began, self.t));
+                    spells.open = None;
                 }
                 _ => {}
             }
@@ -389,10 +396,10 @@ impl World {
 
     /// The longest good spell of this provider between two times.
     fn longest_good(&self, provider: usize, from: i64, to: i64) -> i64 {
-        let Some((open, spells)) = self.good.get(&provider) else { return 0 };
-        let open = open.map(|began| (began, self.t));
+        let Some(spells) = self.good.get(&provider) else { return 0 };
+        let open = spells.open.map(|began| (began, self.t));
         let inside = |(began, ended): &(i64, i64)| (*ended).min(to) - (*began).max(from);
-        spells.iter().chain(open.iter()).map(inside).max().unwrap_or_default()
+        spells.over.iter().chain(open.iter()).map(inside).max().unwrap_or_default()
     }
 
     /// Something happens, and what follows from it is begun as the agent begins it.
