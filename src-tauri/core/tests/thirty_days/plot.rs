@@ -8,7 +8,7 @@ use std::process::Command;
 /// How it is drawn: a band of bars for the first minute, one beside the other.
 const PLOT: &str = "set terminal svg size 720,360 font 'sans-serif,12' background 'white'; set output 'refreshes.svg'; \
   set style fill solid 0.85 noborder; set boxwidth 0.45; set xlabel 'seconds after the machine woke up from a night'; \
-  set ylabel 'requests that begin, in the worst of thirty nights'; set xrange [-0.5:60.5]; set yrange [0:*]; \
+  set ylabel 'requests that begin (worst of 30 nights)'; set xrange [-1:61]; set yrange [0:*]; \
   set grid ytics lc rgb '#dddddd'; set border 3 lc rgb '#888888'; set tics nomirror textcolor rgb '#444444'; set key top right; \
   plot 'refreshes.dat' using ($1-0.23):2 with boxes lc rgb '#c9b8a0' title 'nobody tells of the sleep', \
   '' using ($1+0.23):3 with boxes lc rgb '#2f6f5e' title 'logind, or the two clocks, tell of it'";
