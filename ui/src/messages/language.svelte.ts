@@ -4,7 +4,7 @@ import problems from "../../../src-tauri/core/messages/en.json";
 import en from "./en.json";
 
 export type Key = keyof typeof en;
-export const languages = ["en"] as const;
+export const languages = ["en", "de"] as const;
 export type Language = (typeof languages)[number];
 
 export interface Words {
@@ -17,11 +17,12 @@ export interface Words {
   catalogue: Record<string, string>;
 }
 
-const english: Words = { locale: "en-GB", window: en, problems, catalogue };
+export const english: Words = { locale: "en-GB", window: en, problems, catalogue };
 
 // Any other language comes when it is wanted: it would only be in the way of the first paint.
 const loaded: Record<Language, () => Promise<Words>> = {
   en: async () => english,
+  de: async () => (await import("./de")).german,
 };
 
 let spoken: Words = $state.raw(english);
