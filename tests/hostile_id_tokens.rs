@@ -25,8 +25,8 @@ fn reason(session: &Session, provider: &OpenIdProvider, tell: impl FnOnce(&mut T
     assert!(accounts(session).is_empty());
     let problem = || -> Option<Value> {
         let events = session.larder(&["events", "--json", "--limit", "5"]).ok();
-        let events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Some(events.filter(|event| event["kind"] == "sign-in-failed").next_back()?["problem"].clone())
+        let mut events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Some(events.rfind(|event| event["kind"] == "sign-in-failed")?["problem"].clone())
     };
     session.wait_for("the record", || {
         problem().is_some_and(|problem| said.contains(problem["detail"].as_str().unwrap_or("?")))
