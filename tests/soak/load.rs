@@ -185,7 +185,7 @@ fn a_day_in_an_hour_costs_nothing_that_stays_and_no_token_is_refused() {
 
 /// Every other one keeps a connection; the others run the command.
 fn asking(session: &Session, provider: &Provider, accounts: &[Value], number: usize) -> std::process::Child {
-    let how = if number % 2 == 0 { "connection" } else { "command" };
+    let how = if number.is_multiple_of(2) { "connection" } else { "command" };
     let asked = (0..ASKED_BY_ONE).map(|place| &accounts[(number * ASKED_BY_ONE / 2 + place) % accounts.len()]);
     let asked: serde_json::Map<_, _> =
         asked.map(|account| (account["id"].as_str().expect("an id").to_owned(), account["email"].clone())).collect();
