@@ -4,3 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "the support is the tests'; this uses a part of it")]
 
 mod support;
+
+#[cfg(target_os = "linux")]
+#[path = "soak/crash_points.rs"]
+mod crash_points;

@@ -1,6 +1,8 @@
 //! What the promises are tested with: a private session with a real keychain, the real programs, a real server.
 
 pub mod chromium;
+#[cfg(target_os = "linux")]
+pub mod crash;
 pub mod desktop;
 pub mod git_server;
 pub mod larder;
