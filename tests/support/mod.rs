@@ -4,6 +4,8 @@ pub mod chromium;
 #[cfg(target_os = "linux")]
 pub mod crash;
 pub mod desktop;
+pub mod disk;
+pub mod faults;
 pub mod git_server;
 pub mod larder;
 pub mod mail_server;

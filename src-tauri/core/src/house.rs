@@ -1,6 +1,6 @@
 //! Everything at once: accounts, sign-ins, askers, budgets. Calls [`step`] for each account.
 
-use crate::account::{self, Account, Decided, Event, Identity, Refresh, Session, step};
+use crate::account::{self, Account, Clearing, Decided, Event, Identity, Key, Refresh, Session, step};
 use crate::attempt::{self, Attempt, Person, Phase, Redirected};
 use crate::calendar::{Budget, Calendar, budget};
 use crate::consent::{self, Consent, ConsentEvent};
@@ -561,6 +561,12 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
         (Session::SignedOut | Session::MovedAway, Want::SignOut) => return done(),
         (Session::ShredPending { .. }, Want::SignOut) => {
             return refuse(trouble(account).unwrap_or(Problem::KeychainLocked));
+        }
+        // It goes on by itself, but not while anybody waits.
+        (Session::Clearing(Clearing { until: Some(_), problem: Some(problem), key, .. }), Want::SignOut)
+            if *key != Key::Leaving =>
+        {
+            return refuse(problem.clone());
         }
         (_, Want::SignOut) => return Verdict::Wait,
         (Session::SignedIn { refresh }, _) => refresh,

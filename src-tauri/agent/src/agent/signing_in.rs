@@ -357,6 +357,7 @@ impl Agent {
             let result = async {
                 crate::failpoint::pass("store-key", "before");
                 let kept = if keep_key { hands.key(&account).await? } else { None };
+                let made = kept.is_none();
                 let key = match kept {
                     Some(key) => key,
                     None => {
@@ -368,7 +369,11 @@ impl Agent {
                     }
                 };
                 crate::failpoint::pass("store-key", "after");
-                let generation = grants::save_sign_in(&hands.database, sign_in, key).await?;
+                let saved = grants::save_sign_in(&hands.database, sign_in, key).await;
+                if saved.is_err() && made {
+                    hands.drop_key(&account).await;
+                }
+                let generation = saved?;
                 crate::failpoint::pass("store-row", "after");
                 Ok::<_, Problem>((account, generation))
             }
