@@ -81,6 +81,9 @@ impl World {
         if let Flow::Migration(schema) = self.flow {
             disk::downgrade(&self.session.profile(), schema);
         }
+        if let Some(disk) = &self.disk {
+            disk.settle();
+        }
         self.before = disk::row(&self.session.profile(), "work");
         self.keys = self.session.keychain_items();
         self.seen = self.provider.seen("/token").len();
@@ -94,8 +97,8 @@ impl World {
         }
     }
 
-    /// The part that is cut off. Whether it was answered.
-    pub(super) fn act(&self) -> bool {
+    /// The part that is cut off. Whether it was answered; else what was said.
+    pub(super) fn act(&self) -> Result<(), String> {
         let session = &self.session;
         let ran = match self.flow {
             Flow::Refresh | Flow::RefreshLenient => session.larder(&["refresh", "work", "--no-start"]),
@@ -104,9 +107,9 @@ impl World {
             Flow::Forget => session.larder(&["sign-out", "work", "--forget", "--no-start"]),
             Flow::Export => self.export(),
             Flow::Import => self.import(),
-            Flow::Migration(_) => return true,
+            Flow::Migration(_) => return Ok(()),
         };
-        ran.code == 0
+        if ran.code == 0 { Ok(()) } else { Err(format!("{ran:?}")) }
     }
 
     /// The agent is gone: looks at what it left, starts another one, and sees that all is as it must be. `answered` says that
@@ -204,6 +207,9 @@ impl World {
 
     fn judge_sign_out(&self, found: Option<&Row>) -> Ended {
         let before = self.before.as_ref().expect("the account");
+        if found.is_none_or(|row| row.session == "signed-out") {
+            self.nothing_is_left_of(before);
+        }
         let ended = match found {
             None => {
                 assert_eq!(self.flow, Flow::Forget, "it is to be known still");
@@ -243,10 +249,9 @@ impl World {
     fn judge_export(&self, found: &Row) -> Ended {
         let before = self.before.as_ref().expect("the account");
         let settled = self.wait_for_states(&["fresh", "signed-out"]);
-        let files: Vec<String> = std::fs::read_dir(self.session.home())
-            .expect("home")
+        let files: Vec<String> = std::fs::read_dir(self.files())
+            .expect("a folder")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-            .filter(|name| name.contains("moved.age"))
             .collect();
         if settled == "fresh" {
             assert_eq!(files, [""; 0], "no file that brings the same tokens");

@@ -1,18 +1,20 @@
-//! Ending the agent at a place, and seeing what comes of it: at every failpoint, at every system call, and with the power gone.
+//! Ending the agent at a place, and seeing what comes of it: at every failpoint, before every system call, and with the power gone.
 
 #![allow(dead_code, reason = "`make test` and `make soak` each use a part of it")]
 
 pub mod disk;
 pub mod each;
 pub mod flow;
+pub mod power;
 pub mod traced;
 
 use super::larder::Ran;
 use super::{Child, Provider, Session};
 use flow::Flow;
+use power::Disk;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use traced::Traced;
+use traced::{AtTheEnd, Traced};
 
 /// An agent that calls nothing for so long has come to the end of what it was asked: it writes its audit within 100 ms.
 const QUIET: Duration = Duration::from_millis(300);
@@ -24,6 +26,10 @@ pub enum At {
     Point(String),
     /// When it is about to make this call, counted from one.
     Call(usize),
+    /// There, and the power goes with it. Needs [`World::on_a_disk`].
+    PowerCut(usize),
+    /// When whoever asked has the answer, and the power goes.
+    AnsweredPowerCut,
 }
 
 /// How it stood afterwards.
@@ -45,6 +51,8 @@ pub enum Ended {
 
 /// A machine on which one flow is cut off again and again.
 pub struct World {
+    /// Where the power can go; it goes before the session.
+    disk: Option<Disk>,
     /// The flow.
     pub flow: Flow,
     /// Its session.
@@ -73,11 +81,26 @@ impl World {
             session.ran("age-keygen", &["-o", &identity]);
             recipient = session.ran("age-keygen", &["-y", &identity]).trim().to_owned();
         }
-        Self { flow, session, provider, recipient, redirect: String::new(), before: None, keys: 0, seen: 0 }
+        let files = session.home().join("files");
+        std::fs::create_dir(files).expect("a folder");
+        Self { disk: None, flow, session, provider, recipient, redirect: String::new(), before: None, keys: 0, seen: 0 }
+    }
+
+    /// The same, on a disk whose power can go. Needs root.
+    pub fn on_a_disk(flow: Flow) -> Self {
+        let mut world = Self::new(flow);
+        world.session.stop_agent();
+        world.disk = Some(Disk::under(&mut world.session));
+        world
+    }
+
+    /// Where the files lie that are written for others.
+    fn files(&self) -> PathBuf {
+        self.session.home().join("files")
     }
 
     fn file(&self) -> PathBuf {
-        self.session.home().join("moved.age")
+        self.files().join("moved.age")
     }
 
     fn export(&self) -> Ran {
@@ -98,7 +121,7 @@ impl World {
         let _ = std::fs::remove_file(&list);
         let agent = self.session.agent_with(&[("LARDER_FAIL_POINTS", &list.display().to_string())]);
         self.lead_up();
-        assert!(self.act());
+        self.act().expect("an answer");
         // What follows the answer.
         if matches!(self.flow, Flow::SignOut | Flow::Forget) {
             self.session.wait_for("the revocation", || {
@@ -115,8 +138,9 @@ impl World {
     /// Every call that the flow makes.
     pub fn calls(&mut self) -> Vec<String> {
         self.ready();
-        let (traced, answered) = self.traced(usize::MAX);
-        assert!(answered);
+        let (traced, answered) = self.traced(usize::MAX, None);
+        answered.expect("an answer");
+        traced.quiet(QUIET);
         let calls = traced.calls();
         traced.kill();
         assert!(matches!(self.judge(true), Ended::New | Ended::Finished));
@@ -131,34 +155,65 @@ impl World {
                 let agent = self.session.agent_with(&[("LARDER_FAIL_AT", point)]);
                 self.lead_up();
                 let answered = self.act();
-                (self.end(agent), answered)
+                (self.end(agent), answered.is_ok())
             }
             At::Call(call) => {
-                let (traced, answered) = self.traced(*call);
+                let (traced, answered) = self.traced(*call, None);
+                traced.quiet(QUIET);
                 let came = traced.gone();
                 traced.kill();
-                (came, answered)
+                (came, answered.is_ok())
+            }
+            At::PowerCut(call) => {
+                let power_goes = self.disk().power_goes();
+                let (traced, answered) = self.traced(*call, Some(power_goes));
+                traced.quiet(QUIET);
+                let came = traced.gone();
+                traced.kill();
+                if came {
+                    self.power_is_back();
+                }
+                (came, answered.is_ok())
+            }
+            At::AnsweredPowerCut => {
+                let (traced, answered) = self.traced(usize::MAX, None);
+                self.disk().power_goes()();
+                answered.expect("an answer");
+                traced.kill();
+                self.power_is_back();
+                (true, true)
             }
         };
         let ended = self.judge(answered);
         if came { ended } else { Ended::Never }
     }
 
-    fn traced(&mut self, end_at: usize) -> (Traced, bool) {
+    fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("a machine whose power can go")
+    }
+
+    fn power_is_back(&mut self) {
+        let disk = self.disk.as_ref().expect("a machine whose power can go");
+        disk.power_is_back(&mut self.session);
+    }
+
+    /// Runs the flow until it was answered, or the agent is gone.
+    fn traced(&mut self, end_at: usize, at_the_end: Option<AtTheEnd>) -> (Traced, Result<(), String>) {
         let mut traced = Traced::new(&self.session);
-        if matches!(self.flow, Flow::Migration(_)) {
-            traced.end_at(end_at, None);
+        let at_once = matches!(self.flow, Flow::Migration(_));
+        let mut at_the_end = Some(at_the_end);
+        if at_once {
+            traced.end_at(end_at, at_the_end.take().flatten());
         }
         traced.begin();
         self.session
             .wait_for("the agent", || traced.gone() || self.session.larder(&["status", "--no-start"]).code == 0);
-        if !matches!(self.flow, Flow::Migration(_)) {
+        if !at_once {
             self.lead_up();
             traced.quiet(QUIET);
-            traced.end_at(end_at, None);
+            traced.end_at(end_at, at_the_end.take().flatten());
         }
-        let answered = !traced.gone() && self.act();
-        traced.quiet(QUIET);
+        let answered = if traced.gone() { Err("nobody was there".to_owned()) } else { self.act() };
         (traced, answered)
     }
 
