@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod any_url;
 mod architecture;
+mod arranging;
 mod audit;
 mod browser;
 mod certified;

@@ -5,6 +5,7 @@ pub mod access_tokens;
 pub mod adopt;
 pub mod agent;
 pub mod alarm;
+pub mod arranging;
 pub mod audit;
 pub mod catalogue;
 pub mod client_auth;

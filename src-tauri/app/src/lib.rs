@@ -3,14 +3,17 @@
 
 mod act;
 mod actions;
+mod activity;
 #[cfg(target_os = "linux")]
 mod appearance;
 mod args;
 mod attention;
 mod browser;
+mod choose;
 mod commands;
 mod consent;
 mod demo;
+mod downloads;
 mod entry;
 mod folder;
 mod link;
@@ -20,6 +23,7 @@ mod moment;
 mod notices;
 mod notify;
 mod picture;
+mod preferences;
 mod providers;
 mod say;
 mod scheme;

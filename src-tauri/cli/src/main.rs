@@ -93,6 +93,8 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         }
         Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
         Command::GitCredential { operation } => return git::credential(context, &operation),
+        Command::Rename { account, label } => accounts::rename(context, &account, label)?,
+        Command::Test { account } => return accounts::test(context, &account),
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only, browser } => {
             accounts::sign_out(context, which, forget, here_only, browser)?;
