@@ -4,7 +4,7 @@
 
 use crate::support::crash::each::{each, places_of_calls, places_of_points};
 use crate::support::crash::flow::Flow;
-use crate::support::crash::{At, Ended};
+use crate::support::crash::{At, Ended, World};
 
 /// Places of a migration that are tried here: each of them from the first to the last by so many.
 const EVERY: usize = 6;
@@ -73,4 +73,22 @@ fn a_migration_that_is_cut_off_goes_on_from_where_it_was() {
     });
     let ended = |wanted: Ended| came.iter().filter(|(_, ended)| *ended == wanted).count();
     assert!(ended(Ended::Old) >= 1 && ended(Ended::New) >= 1, "{came:?}");
+}
+
+#[test]
+fn between_a_write_of_the_database_and_its_sync_nobody_is_told_anything() {
+    for flow in [Flow::Refresh, Flow::SignIn, Flow::SignOut, Flow::Export] {
+        let calls = World::new(flow).calls();
+        let mut unsynced = false;
+        for (number, call) in calls.iter().enumerate() {
+            match call.as_str() {
+                "pwrite64 larder.db-wal" | "pwrite64 larder.db" => unsynced = true,
+                "fsync larder.db-wal" | "fdatasync larder.db-wal" | "fsync larder.db" => unsynced = false,
+                // An answer, or a word to the provider.
+                "sendto local" | "writev network" | "sendto network" => assert!(!unsynced, "{number} of {calls:#?}"),
+                _ => {}
+            }
+        }
+        assert!(calls.iter().any(|call| call == "sendto local"), "{flow:?}: the answer");
+    }
 }

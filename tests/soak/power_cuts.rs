@@ -2,7 +2,7 @@
 
 use crate::support::Session;
 use crate::support::crash::each::{Places, Table, each_on, places_of_calls};
-use crate::support::crash::flow::{FLOWS, Flow};
+use crate::support::crash::flow::{Flow, MIGRATIONS, MOVES, REFRESHES, SIGN_INS, SIGN_OUTS};
 use crate::support::crash::power::Disk;
 use crate::support::crash::{At, Ended, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,11 +35,11 @@ fn the_disk_forgets_what_was_not_synced() {
     assert!(!lost.exists());
 }
 
-#[test]
+/// What was answered is there after the power went, and what was not is old or new.
 #[allow(clippy::print_stdout, reason = "the table is what this is for")]
-fn what_was_answered_is_there_after_a_power_cut_and_what_was_not_is_old_or_new() {
+fn enumerate(flows: &[Flow]) {
     let (mut table, mut wrong) = (Table::default(), Vec::new());
-    for flow in FLOWS {
+    for flow in flows {
         let places = |world: &mut World| {
             let mut places = cuts(world);
             if !matches!(flow, Flow::Migration(_)) {
@@ -58,4 +58,29 @@ fn what_was_answered_is_there_after_a_power_cut_and_what_was_not_is_old_or_new()
     }
     println!("{}", table.shown("the power goes"));
     assert!(wrong.is_empty(), "ended wrongly: {wrong:?}");
+}
+
+#[test]
+fn a_refresh_that_was_published_is_there() {
+    enumerate(REFRESHES);
+}
+
+#[test]
+fn a_sign_in_that_was_answered_is_there() {
+    enumerate(SIGN_INS);
+}
+
+#[test]
+fn a_sign_out_that_was_answered_has_left_nothing() {
+    enumerate(SIGN_OUTS);
+}
+
+#[test]
+fn an_account_that_moved_is_in_one_place() {
+    enumerate(MOVES);
+}
+
+#[test]
+fn a_migration_goes_on_from_where_it_was() {
+    enumerate(MIGRATIONS);
 }

@@ -32,20 +32,20 @@ pub enum Flow {
     Migration(usize),
 }
 
-/// All of them.
-pub const FLOWS: &[Flow] = &[
-    Flow::Refresh,
-    Flow::RefreshLenient,
-    Flow::SignIn,
-    Flow::SignInAgain,
-    Flow::SignOut,
-    Flow::Forget,
-    Flow::Export,
-    Flow::Import,
-    Flow::Migration(1),
-    Flow::Migration(2),
-    Flow::Migration(3),
-];
+/// Refreshes.
+pub const REFRESHES: &[Flow] = &[Flow::Refresh, Flow::RefreshLenient];
+
+/// Sign-ins.
+pub const SIGN_INS: &[Flow] = &[Flow::SignIn, Flow::SignInAgain];
+
+/// Sign-outs.
+pub const SIGN_OUTS: &[Flow] = &[Flow::SignOut, Flow::Forget];
+
+/// Accounts go to another machine.
+pub const MOVES: &[Flow] = &[Flow::Export, Flow::Import];
+
+/// Each schema that was ever released becomes the newest.
+pub const MIGRATIONS: &[Flow] = &[Flow::Migration(1), Flow::Migration(2), Flow::Migration(3)];
 
 impl Flow {
     /// Its name in a table.

@@ -229,3 +229,11 @@ impl World {
         false
     }
 }
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // While its disk is there: what is open on a disk keeps it.
+        let _ = self.session.command(super::program("larder")).args(["agent", "--stop"]).output();
+        self.session.stop_keyring();
+    }
+}
