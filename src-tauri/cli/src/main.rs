@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod formats;
 mod git;
+mod links;
 mod lock;
 mod moving;
 mod passphrase;
@@ -44,6 +45,7 @@ impl Context {
 }
 
 fn main() -> ExitCode {
+    larder_client::crash::leave_nothing();
     let args = match Args::try_parse() {
         Ok(args) => args,
         // Help and version go to stdout and are 0, usage errors to stderr and 2.
