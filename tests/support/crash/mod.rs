@@ -147,6 +147,7 @@ impl World {
             traced.quiet(QUIET);
             let calls = traced.calls();
             traced.kill();
+            drop(traced);
             let ended = self.judge(answered.is_ok());
             match answered {
                 Ok(()) => {
