@@ -58,7 +58,7 @@ pub fn ship(path: &Path) {
 /// # Errors
 /// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Policy, Problem> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = crate::folders::read_text(path).map_err(|error| unreadable(path, &error))?;
     parse(path, &text)
 }
 
@@ -108,7 +108,7 @@ fn same_account(one: &str, other: &str, known: &[Account]) -> bool {
 }
 
 fn write(path: &Path, policy: &Policy) -> Result<(), Problem> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = crate::folders::read_text(path).map_err(|error| unreadable(path, &error))?;
     let internal = |_| Problem::Internal { detail: "policy.toml cannot be changed".to_owned() };
     let mut document = text.parse::<toml_edit::DocumentMut>().map_err(internal)?;
     let written = toml::to_string(policy).map_err(|_| Problem::Internal { detail: "the policy".to_owned() })?;

@@ -117,7 +117,7 @@ pub struct Hooks {
 /// # Errors
 /// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Settings, Problem> {
-    match std::fs::read_to_string(path) {
+    match crate::folders::read_text(path) {
         Ok(text) => {
             let settings: Settings = parse(path, &text)?;
             check(path, &text, &settings)?;
@@ -151,7 +151,7 @@ pub fn store(path: &Path) -> Result<Store, Problem> {
         #[serde(default)]
         keychain: Keychain,
     }
-    match std::fs::read_to_string(path) {
+    match crate::folders::read_text(path) {
         Ok(text) => parse(path, &text).map(|part: Part| part.keychain.store),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Store::default()),
         Err(error) => Err(unreadable(path, &error)),
