@@ -8,7 +8,7 @@ use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
 use larder_core::git::{Destination, GitAccount, GitCandidate};
 use larder_core::house::gone;
-use larder_core::names::ProviderName;
+use larder_core::names::{AccountId, ProviderName};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::protocol::{Answer, Decision, Request, Rule};
@@ -25,6 +25,8 @@ pub struct Configuration {
     providers: Watched<Providers>,
     policy: Watched<Policy>,
     settings: Watched<Settings>,
+    /// The folder of databases.
+    data: PathBuf,
     demo: Option<(u64, Provider)>,
     /// Databases that were damaged, and are kept until their person has seen to them.
     set_aside: Vec<(PathBuf, Problem)>,
@@ -90,6 +92,7 @@ impl Configuration {
                 Watched::new(profile.policy(), policy::read)
             },
             settings: Watched::new(profile.settings(), settings::read),
+            data: profile.data.clone(),
             demo: None,
             set_aside: [profile.database(), profile.audit()].iter().flat_map(|path| salvage::kept(path)).collect(),
             policy_changed: false,
@@ -158,6 +161,18 @@ impl Configuration {
         Ok(removed)
     }
 
+    /// An account is about to be called something else: rules that name it by its label name it by its id from now on.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::NotWritten`]: then it keeps its label, or rules would no longer be about it.
+    pub fn name_by_id(&mut self, label: &str, account: &AccountId) -> Result<(), Problem> {
+        policy::name_by_id(&self.policy.path, label, account)?;
+        self.policy.reload();
+        settings::name_by_id(&self.settings.path, label, account)?;
+        self.settings.reload();
+        Ok(())
+    }
+
     /// What is wrong with the files now.
     pub fn problems(&self) -> Vec<Problem> {
         let problems = self.providers.problem.iter().chain(&self.policy.problem).chain(&self.settings.problem);
@@ -172,6 +187,17 @@ impl Configuration {
     /// The settings, as they could last be read.
     pub fn settings(&self) -> Settings {
         self.settings.good.clone().unwrap_or_default()
+    }
+
+    /// The settings, for people.
+    ///
+    /// # Errors
+    /// What is wrong with `config.toml`: what stands there is not what is in force.
+    pub fn shown_settings(&self) -> Result<Answer, Problem> {
+        if let Some(problem) = &self.settings.problem {
+            return Err(problem.clone());
+        }
+        Ok(Answer::Settings(Box::new(self.settings().view(&self.settings.path, &self.data))))
     }
 
     /// They can be read, but not be used.

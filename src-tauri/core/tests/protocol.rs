@@ -68,6 +68,9 @@ fn opens_something(answer: &Answer) -> &'static [&'static str] {
         | Answer::AuditVerified(_)
         | Answer::AuditHead(_)
         | Answer::Doctor { .. }
+        | Answer::Tested { .. }
+        | Answer::Settings(_)
+        | Answer::LastUses { .. }
         | Answer::Events { .. } => &[],
     }
 }

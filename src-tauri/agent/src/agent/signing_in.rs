@@ -12,6 +12,7 @@ use crate::providers::{AuthMethod, Provider};
 use crate::token_endpoint::Client;
 use crate::{access, device, pushed};
 use larder_core::account::GrantType;
+use larder_core::arranging::may_be_called;
 use larder_core::names::{AccountId, Scope};
 use larder_core::protocol::{Authentication, OnWire, Push};
 use larder_core::view::RedirectKind;
@@ -63,16 +64,8 @@ impl Agent {
             if account.is_none() {
                 access::ask_for(&mut definition, &[], &scopes, &authentication);
             }
-            if let Some(label) = &label
-                && self.house.accounts.iter().any(|account| account.identity.label == *label)
-            {
-                return Err(Problem::LabelTaken { label: label.clone() });
-            }
-            if label
-                .as_ref()
-                .is_some_and(|label| label.trim().is_empty() || label.len() > 64 || label.chars().any(char::is_control))
-            {
-                return Err(Problem::BadRequest { detail: "a label has 1 to 64 characters".to_owned() });
+            if let Some(label) = &label {
+                may_be_called(&self.house, None, label)?;
             }
             if definition.lacks_server() {
                 return Err(Problem::BadProvider {
@@ -257,6 +250,7 @@ impl Agent {
                 }
                 (None, None) => return,
             };
+            let server_clock = ended.server_clock;
             let result = match (ended.outcome, ended.tokens) {
                 // RFC 9449 section 5: who wants bound tokens must not take others; nor can bound ones be used without a key.
                 (Outcome::Tokens(_), Some(tokens))
@@ -267,8 +261,8 @@ impl Agent {
                 }
                 (Outcome::Tokens(mut grant), Some(mut tokens)) => {
                     let (http, jwks, endpoints) = (&hands.http(), &hands.jwks, &endpoints);
-                    let finder =
-                        identity::Finder { http, clock, jwks, endpoints, provider: &provider, userinfo: &userinfo };
+                    let (provider, userinfo) = (&provider, &userinfo);
+                    let finder = identity::Finder { http, clock, jwks, endpoints, provider, userinfo, server_clock };
                     let openid =
                         grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
                     let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
