@@ -38,6 +38,7 @@ test: test-packages build $(PEER)
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
 soak: test-packages build $(PEER)
 	cargo test $(W) --bench soak -- --nocapture --test-threads 1
+	LARDER_MONTHS=40 cargo test $(W) -p larder-core --test thirty_days -- --nocapture
 
 # What is shipped, and what is measured. The command is linked statically where that can be done, because loading
 # libraries is a fifth of the time that it takes.
