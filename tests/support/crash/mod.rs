@@ -106,15 +106,15 @@ impl World {
         self.files().join("moved.age")
     }
 
-    fn export(&self) -> Ran {
+    fn export(&self, more: &[&str]) -> Ran {
         let path = self.file().display().to_string();
-        self.session.larder(&["export", &path, "work", "--recipient", &self.recipient])
+        self.session.larder(&[&["export", &path, "work", "--recipient", &self.recipient], more].concat())
     }
 
-    fn import(&self) -> Ran {
+    fn import(&self, more: &[&str]) -> Ran {
         let (path, identity) = (self.file(), self.session.home().join("identity"));
         let (path, identity) = (path.display().to_string(), identity.display().to_string());
-        self.session.larder(&["import", &path, "--identity", &identity])
+        self.session.larder(&[&["import", &path, "--identity", &identity], more].concat())
     }
 
     /// Every failpoint that the flow passes, as the agent itself writes them down.
