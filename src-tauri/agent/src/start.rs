@@ -12,11 +12,14 @@ use crate::settings::{Settings, Store};
 use crate::socket::{self, Serving};
 #[cfg(target_os = "linux")]
 use crate::suspend;
-use crate::{audit, client_secret, folders, grants, keychain, lock, moving};
+use crate::{audit, client_secret, folders, grants, keychain, lock, moving, salvage};
+use larder_core::account::Account;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
+use larder_core::time::Now;
 use larder_core::view::LockState;
 use listenfd::ListenFd;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,10 +42,17 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let taken = take(&profile)?;
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let database = Database::open(&profile.database())?;
-    moving::export::settle(&database).await?;
-    let accounts = grants::all(&database, clock.now()).await?;
-    let secrets = client_secret::kept(&database).await?;
+    let now = clock.now();
+    let loaded = match load(&profile, now).await {
+        Err(Problem::DatabaseDamaged { file, detail }) => {
+            tracing::error!("{file} is damaged: {detail}");
+            let kept = salvage::begin_anew(&profile.database(), now.wall)?;
+            tracing::error!("it is kept as {}", kept.display());
+            load(&profile, now).await
+        }
+        loaded => loaded,
+    };
+    let (database, accounts, secrets) = loaded?;
     let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));
     let keychain = Arc::new(keychain);
     let journal = Path::new(audit::journal::SOCKET);
@@ -67,7 +77,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let own = handed_over.is_none();
     let listener = match handed_over {
         Some(listener) => listener,
-        None => socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?,
+        None => socket::bind(&socket_path)?,
     };
     if let Some(state) = state {
         // It is empty still.
@@ -93,6 +103,17 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let _ = close.send(true);
     serving.connections.ended().await;
     Ok(())
+}
+
+/// What the database holds.
+type Loaded = (Database, Vec<Account>, BTreeSet<(String, String)>);
+
+async fn load(profile: &Profile, now: Now) -> Result<Loaded, Problem> {
+    let database = Database::open(&profile.database())?;
+    moving::export::settle(&database).await?;
+    let accounts = grants::all(&database, now).await?;
+    let secrets = client_secret::kept(&database).await?;
+    Ok((database, accounts, secrets))
 }
 
 fn take(profile: &Profile) -> Result<File, Problem> {
