@@ -2,11 +2,14 @@
 
 pub mod canary;
 pub mod chromium;
+#[cfg(target_os = "linux")]
+pub mod crash;
 pub mod desktop;
 pub mod disk;
 pub mod faults;
 pub mod git_server;
 pub mod larder;
+pub mod logind;
 pub mod mail_server;
 pub mod odd_provider;
 pub mod oidc_provider;

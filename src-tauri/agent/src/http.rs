@@ -338,7 +338,7 @@ struct Beside {
 }
 
 impl Seen {
-    fn note(&self, response: &Response) {
+    pub(crate) fn note(&self, response: &Response) {
         let Response { status, retry_after, .. } = *response;
         let (date, page) = (date(&response.headers), is_page(&response.body));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Beside { status, retry_after, date, page };

@@ -43,10 +43,13 @@ pub mod registration;
 pub mod report;
 pub mod resource;
 pub mod rows;
+pub mod salvage;
 pub mod seal;
 pub mod settings;
 pub mod sign_in;
 pub mod socket;
 pub mod start;
+#[cfg(target_os = "linux")]
+pub mod suspend;
 pub mod token_endpoint;
 pub mod token_response;

@@ -522,11 +522,19 @@ fn bad(provider: &str, field: &str, detail: &str) -> Problem {
 /// # Errors
 /// [`Problem::BadConfig`] with the line; [`Problem::BadProvider`] with the field.
 pub fn read(path: &Path) -> Result<Providers, Problem> {
-    let file = match std::fs::read_to_string(path) {
-        Ok(text) => parse::<File>(path, &text)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
-        Err(error) => return Err(unreadable(path, &error)),
-    };
+    match crate::folders::read_text(path) {
+        Ok(text) => written_in(path, &text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => written_in(path, ""),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// All providers, where this is what `providers.toml` holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn written_in(path: &Path, text: &str) -> Result<Providers, Problem> {
+    let file = parse::<File>(path, text)?;
     let mut providers = Providers::new();
     for name in catalogue::names() {
         providers.insert(ProviderName::from(name), Provider::resolve(name, Written::default())?);
@@ -556,7 +564,8 @@ pub fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<
 
 /// A configuration file that cannot be read at all.
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::BadConfig { file: path.display().to_string(), line: 1, detail: error.kind().to_string() }
+    let detail = error.get_ref().map_or_else(|| error.kind().to_string(), ToString::to_string);
+    Problem::BadConfig { file: path.display().to_string(), line: 1, detail }
 }
 
 /// Parses the keys of one provider, and checks them.
@@ -586,12 +595,20 @@ pub fn write_one(provider: &Provider) -> Result<String, Problem> {
 /// # Errors
 /// [`Problem::BadConfig`], [`Problem::NotWritten`].
 pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> Result<(), Problem> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match crate::folders::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(unreadable(path, &error)),
     };
-    parse::<File>(path, &text)?;
+    crate::folders::replace(path, &changed(path, &text, name, provider)?)
+}
+
+/// This text, with the provider in it, or without it.
+///
+/// # Errors
+/// [`Problem::BadConfig`].
+pub fn changed(path: &Path, text: &str, name: &ProviderName, provider: Option<&Provider>) -> Result<String, Problem> {
+    parse::<File>(path, text)?;
     let internal = |_| Problem::Internal { detail: "providers.toml cannot be changed".to_owned() };
     let mut document = text.parse::<toml_edit::DocumentMut>().map_err(internal)?;
     let table = document.entry("provider").or_insert(toml_edit::table());
@@ -609,7 +626,7 @@ pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> 
             table.remove(name.as_str());
         }
     }
-    crate::folders::replace(path, &document.to_string())
+    Ok(document.to_string())
 }
 
 #[cfg(test)]

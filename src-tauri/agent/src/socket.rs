@@ -2,17 +2,17 @@
 
 use crate::agent::{Message, Peer};
 use crate::connections::{Connections, MOST_SUBSCRIBERS, Place};
-use crate::program;
+use crate::{folders, program};
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Ask, Line, MOST_REQUEST, PROTOCOL, Push, Request};
 use larder_core::view::HouseView;
 use listenfd::ListenFd;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
@@ -100,17 +100,23 @@ fn listens(_: &std::os::unix::net::UnixListener) -> bool {
     true
 }
 
-/// Binds the socket. The profile's lock is held, so a socket that is there is a dead agent's.
+/// Binds the socket. The profile's lock is held, so a socket of ours that is there is a dead agent's. Anything else that is
+/// there is not ours to remove.
 ///
 /// # Errors
-/// As the system says.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// [`Problem::UnsafePath`], [`Problem::NotWritten`].
+pub fn bind(path: &Path) -> Result<UnixListener, Problem> {
+    let fails = |error: io::Error| folders::cannot_write(path, &error);
+    let refuse = |why: &str| Err(Problem::UnsafePath { path: path.display().to_string(), detail: why.to_owned() });
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => return refuse("it is no socket"),
+        Ok(found) if found.uid() != rustix::process::getuid().as_raw() => return refuse("it belongs to somebody else"),
+        Ok(_) => std::fs::remove_file(path).map_err(fails)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(fails(error)),
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(path).map_err(fails)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fails)?;
     Ok(listener)
 }
 
@@ -282,8 +288,12 @@ async fn say(lines: &Lines, line: Line) -> io::Result<()> {
     lines.send(Box::new(line)).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
 }
 
-/// Reads one message; `None` at the end. It may be long in coming; once it has begun it must come. A longer line than [`MOST_REQUEST`] is no message.
-async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Result<Ask, Problem>>> {
+/// Reads one message; `None` at the end. It may be long in coming; once it has begun it must come. A longer line than
+/// [`MOST_REQUEST`] is no message.
+///
+/// # Errors
+/// The stream's, and [`io::ErrorKind::TimedOut`].
+pub async fn read(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Result<Ask, Problem>>> {
     let bad = |detail: String| Some(Err(Problem::BadRequest { detail }));
     let mut line = Vec::new();
     let most = u64::try_from(MOST_REQUEST).unwrap_or(u64::MAX);

@@ -10,11 +10,16 @@ use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
 use crate::socket::{self, Serving};
-use crate::{audit, client_secret, folders, grants, keychain, lock, moving};
+#[cfg(target_os = "linux")]
+use crate::suspend;
+use crate::{audit, client_secret, folders, grants, keychain, lock, moving, salvage};
+use larder_core::account::Account;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
+use larder_core::time::Now;
 use larder_core::view::LockState;
 use listenfd::ListenFd;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -37,10 +42,17 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let taken = take(&profile)?;
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let database = Database::open(&profile.database())?;
-    moving::export::settle(&database).await?;
-    let accounts = grants::all(&database, clock.now()).await?;
-    let secrets = client_secret::kept(&database).await?;
+    let now = clock.now();
+    let loaded = match load(&profile, now).await {
+        Err(Problem::DatabaseDamaged { file, detail }) => {
+            tracing::error!("{file} is damaged: {detail}");
+            let kept = salvage::begin_anew(&profile.database(), now.wall)?;
+            tracing::error!("it is kept as {}", kept.display());
+            load(&profile, now).await
+        }
+        loaded => loaded,
+    };
+    let (database, accounts, secrets) = loaded?;
     let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));
     let keychain = Arc::new(keychain);
     let journal = Path::new(audit::journal::SOCKET);
@@ -60,10 +72,12 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     }
     let inbox = (outbox.clone(), inbox);
     let agent = Agent::new(hands, audit, configuration, accounts, locked, inbox, pushes.clone());
+    #[cfg(target_os = "linux")]
+    let sleep = tokio::spawn(suspend::follow(outbox.clone(), agent.hold_sleep()));
     let own = handed_over.is_none();
     let listener = match handed_over {
         Some(listener) => listener,
-        None => socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?,
+        None => socket::bind(&socket_path)?,
     };
     if let Some(state) = state {
         // It is empty still.
@@ -78,6 +92,8 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     tracing::info!("serving {}", socket_path.display());
     agent.run().await;
     served.abort();
+    #[cfg(target_os = "linux")]
+    sleep.abort();
     // All is written. The next agent may begin before those who asked this one to go hear that it has.
     // systemd goes on listening on its own one, and starts the next agent.
     if own {
@@ -87,6 +103,17 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let _ = close.send(true);
     serving.connections.ended().await;
     Ok(())
+}
+
+/// What the database holds.
+type Loaded = (Database, Vec<Account>, BTreeSet<(String, String)>);
+
+async fn load(profile: &Profile, now: Now) -> Result<Loaded, Problem> {
+    let database = Database::open(&profile.database())?;
+    moving::export::settle(&database).await?;
+    let accounts = grants::all(&database, now).await?;
+    let secrets = client_secret::kept(&database).await?;
+    Ok((database, accounts, secrets))
 }
 
 fn take(profile: &Profile) -> Result<File, Problem> {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 /// The response for `oauth2`, with its odd but harmless parts straightened.
 pub fn straighten(response: Response) -> oauth2::HttpResponse {
-    let object = object(without_mark(&response.body)).or_else(|| form(&response));
+    let object = object(without_mark(&response.body)).or_else(|| form(&response)).or_else(|| leading(&response));
     let mut status = response.status;
     let mut headers = response.headers;
     let body = match object {
@@ -31,7 +31,7 @@ pub fn straighten(response: Response) -> oauth2::HttpResponse {
             headers.insert("content-type", HeaderValue::from_static("application/json"));
             serde_json::to_vec(&object).unwrap_or_default()
         }
-        // Whatever it is, nobody reads it: no error can hold a part of it.
+        // Whatever it is, nobody reads it: no error can hold a part of it, and none in it, with something behind, ends a session.
         None => Vec::new(),
     };
     let mut answer = oauth2::http::Response::new(body);
@@ -43,8 +43,11 @@ pub fn straighten(response: Response) -> oauth2::HttpResponse {
 /// A JSON object, whatever is in the members that nobody needs: a number that no float holds, or a depth without an end,
 /// makes the others no worse.
 fn object(body: &[u8]) -> Option<Map<String, Value>> {
-    let members: HashMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
-    Some(members.into_iter().map(|(name, member)| (name, value(member))).collect())
+    Some(values(serde_json::from_slice(body).ok()?))
+}
+
+fn values(members: HashMap<String, &RawValue>) -> Map<String, Value> {
+    members.into_iter().map(|(name, member)| (name, value(member))).collect()
 }
 
 fn value(member: &RawValue) -> Value {
@@ -65,6 +68,14 @@ fn form(response: &Response) -> Option<Map<String, Value>> {
             .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
             .collect()
     })
+}
+
+/// A grant with something behind it: the tokens are there all the same, and there are no others. What is no grant is not
+/// believed so.
+fn leading(response: &Response) -> Option<Map<String, Value>> {
+    let object = values(serde_json::Deserializer::from_slice(without_mark(&response.body)).into_iter().next()?.ok()?);
+    let granted = object.get("access_token").and_then(Value::as_str).is_some_and(|token| !token.is_empty());
+    (response.status == 200 && granted).then_some(object)
 }
 
 fn straighten_grant(object: &mut Map<String, Value>) {
@@ -209,6 +220,19 @@ mod tests {
         }
         assert_eq!(straightened(302, &json!({ "access_token": "a" })).0, 302);
         assert_eq!(straightened(500, &json!({ "access_token": "a" })).0, 500);
+    }
+
+    #[test]
+    fn what_stands_behind_a_grant_costs_no_token_and_what_stands_behind_an_error_ends_no_session() {
+        let read = |status: u16, body: &str| {
+            let headers = reqwest::header::HeaderMap::new();
+            straighten(Response { status, retry_after: None, headers, body: body.as_bytes().to_vec().into() })
+        };
+        let granted = read(200, "{\"access_token\":\"a\",\"expires_in\":\"60\"}<!-- 3 ms -->");
+        assert_eq!(serde_json::from_slice::<Value>(granted.body()).unwrap()["expires_in"], 60);
+        for status in [200, 400] {
+            assert!(read(status, "{\"error\":\"invalid_grant\"}<!-- 3 ms -->").body().is_empty());
+        }
     }
 
     #[test]
