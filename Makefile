@@ -11,6 +11,7 @@ help:
 	  'make run     installs what is missing, builds, and opens the window with a demonstration provider' \
 	  'make demo    plays the whole story without a screen; pictures in target/demo/' \
 	  'make test    every test' \
+	  'make looks   the pages of the window: accessible, and as they looked when somebody last looked' \
 	  'make soak    what takes hours to show: every crash point, long random lives, load, fuzzing (as root)' \
   'make fuzz    makes up what comes from outside, FUZZ_SECONDS for each kind' \
 	  'make bench   measures what Larder costs (as root, on a quiet machine)' \
@@ -36,6 +37,10 @@ test: test-packages build $(PEER)
 	cd ui && npm test
 	cargo test $(W) --doc
 	cargo test $(W) --lib --bins --tests
+
+# The window's pages in a browser, as axe-core sees them, and beside the pictures of them that are kept in ui/looks.
+looks: test-packages $(UI)
+	cd ui && npm run axe && npm run looks
 
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
 soak: bench-packages build $(PEER)
@@ -107,4 +112,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test soak fuzz bench pages sbom release check build packages test-packages bench-packages clean
+.PHONY: help run demo test looks soak fuzz bench pages sbom release check build packages test-packages bench-packages clean

@@ -18,9 +18,6 @@ import {
 } from "./houses";
 import { crowd, past, settings } from "./past";
 
-// As the window's own page does it: a library that cannot live with that shows it here.
-Object.freeze(Object.prototype);
-
 // A page without its onboarding, unless that is asked for.
 if (!new URLSearchParams(location.search).has("welcome")) localStorage.setItem("larder.welcomed", "yes");
 else localStorage.removeItem("larder.welcomed");
