@@ -16,6 +16,8 @@ help:
 	  'make check   formatting, lints, licences, types' \
 	  'make build   builds everything, for this machine' \
 	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
+	  'make package a .deb and an .rpm in target/release/bundle, looked over' \
+	  'make package-test installs, uses, upgrades and removes the .deb in a clean root (as root)' \
 	  'make release the same, optimised, as it is shipped' \
 	  'make clean   removes what was built'
 
@@ -51,6 +53,16 @@ bench: bench-packages release
 	cargo build --release --manifest-path tests/bench/blank/Cargo.toml --target-dir target
 	cargo bench --features custom-protocol --bench bench
 
+# What is not a program of its own is laid out first. The postinst of an rpm is given a number instead of a word.
+package: package-packages release pages
+	src-tauri/app/package/stage
+	rm -rf target/release/bundle
+	ui/node_modules/.bin/tauri bundle --bundles deb,rpm
+	src-tauri/app/package/look-over
+
+package-test: package
+	cargo test $(W) --bench package -- --nocapture --test-threads 1
+
 check: packages ui/dist/index.html
 	cargo fmt --all --check
 	cargo clippy $(W) --all-targets -- -D warnings
@@ -76,6 +88,9 @@ test-packages:
 bench-packages:
 	@.ci/packages bench
 
+package-packages:
+	@.ci/packages package
+
 # npm ci is slow and deletes what is there, so it runs only when the lock file is newer.
 %/node_modules/.stamp: %/package-lock.json
 	cd $* && npm ci
@@ -88,4 +103,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test soak bench pages release check build packages test-packages bench-packages clean
+.PHONY: help run demo test soak bench pages release package package-test check build packages test-packages bench-packages package-packages clean
