@@ -42,3 +42,4 @@ mod servers;
 mod settings;
 mod sign_in;
 mod sign_out;
+mod traces;

@@ -1,5 +1,6 @@
 //! What the promises are tested with: a private session with a real keychain, the real programs, a real server.
 
+pub mod canary;
 pub mod chromium;
 pub mod desktop;
 pub mod disk;
@@ -15,6 +16,7 @@ pub mod prompts;
 pub mod provider;
 pub mod recipes;
 pub mod resource;
+pub mod secrets;
 pub mod session;
 pub mod tls;
 

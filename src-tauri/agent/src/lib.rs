@@ -14,6 +14,7 @@ pub mod clock;
 pub mod configuration;
 pub mod confirm;
 pub mod connections;
+pub mod crash;
 pub mod database;
 pub mod device;
 pub mod discovery;

@@ -41,6 +41,7 @@ use std::process::ExitCode;
 /// Runs the app to its end. A process that was started with a redirect hands it over before any window
 /// toolkit is touched, and becomes the app only where none runs.
 pub fn run() -> ExitCode {
+    larder_client::crash::leave_nothing();
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Start::Help) => {
             say_out(args::USAGE);

@@ -44,6 +44,7 @@ impl Context {
 }
 
 fn main() -> ExitCode {
+    larder_client::crash::leave_nothing();
     let args = match Args::try_parse() {
         Ok(args) => args,
         // Help and version go to stdout and are 0, usage errors to stderr and 2.
