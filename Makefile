@@ -18,6 +18,7 @@ help:
 	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
 	  'make package a .deb and an .rpm in target/release/bundle, looked over' \
 	  'make package-test installs, uses, upgrades and removes the .deb in a clean root (as root)' \
+	  'make book    the pages of docs/ as a book, in target/book' \
 	  'make release the same, optimised, as it is shipped' \
 	  'make clean   removes what was built'
 
@@ -76,6 +77,11 @@ check: packages ui/dist/index.html
 pages:
 	cargo test $(W) --test pages
 
+# A search index of its own is what most of mdBook's other features are about.
+book:
+	@mdbook --version >/dev/null 2>&1 || cargo install --locked --debug mdbook --version '^0.5' --no-default-features --features search
+	mdbook build docs
+
 build: ui/dist/index.html
 	cargo build $(W)
 
@@ -103,4 +109,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test soak bench pages release package package-test check build packages test-packages bench-packages package-packages clean
+.PHONY: help run demo test soak bench pages book release package package-test check build packages test-packages bench-packages package-packages clean

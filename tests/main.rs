@@ -19,6 +19,7 @@ mod crashes;
 mod dead_tokens;
 mod desktop;
 mod device;
+mod docs;
 mod full_disk;
 mod git;
 mod hand_out;
