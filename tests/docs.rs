@@ -28,7 +28,11 @@ fn read(path: &Path) -> String {
 
 /// A heading's anchor, as GitHub and mdBook make it.
 fn anchor(heading: &str) -> String {
-    let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>();
+    let kept = heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .collect::<String>();
     kept.replace(' ', "-")
 }
 
@@ -55,7 +59,8 @@ fn links_and_anchors(text: &str) -> (Vec<String>, BTreeSet<String>) {
 
 #[test]
 fn every_link_within_the_project_leads_somewhere() {
-    let pages: BTreeMap<PathBuf, _> = pages().into_iter().map(|path| (path.clone(), links_and_anchors(&read(&path)))).collect();
+    let pages: BTreeMap<PathBuf, _> =
+        pages().into_iter().map(|path| (path.clone(), links_and_anchors(&read(&path)))).collect();
     let (mut followed, mut broken) = (0, Vec::new());
     for (page, (links, own)) in &pages {
         for link in links.iter().filter(|link| !link.contains("://") && !link.starts_with("mailto:")) {
@@ -93,6 +98,11 @@ fn providers_page(providers: &[Value]) -> String {
     let words: BTreeMap<String, String> =
         serde_json::from_str(&read(&root().join("src-tauri/core/messages/catalogue.en.json"))).expect("messages");
     let say = |key: &Value| words.get(key.as_str().unwrap_or_default()).cloned().unwrap_or_default();
+    // What means the same everywhere is the window's to say.
+    let everywhere: BTreeMap<String, String> =
+        serde_json::from_str(&read(&root().join("ui/src/messages/en.json"))).expect("messages");
+    let means =
+        |scope: &str| everywhere.get(&format!("scope.{scope}")).map(|words| format!("{words}.")).unwrap_or_default();
     let mut page = String::from(
         "# Providers\n\nWhat Larder knows of each: whether a client of your own is needed, how to register one, and what can be asked for. The\n\
          window leads through the same steps. Any other OpenID provider works by its issuer: `larder sign-in https://…`.\n\n\
@@ -102,7 +112,8 @@ fn providers_page(providers: &[Value]) -> String {
     for provider in providers {
         let help = &provider["help"];
         let _ = write!(page, "\n## {}\n\n", provider["title"].as_str().expect("a title"));
-        let _ = writeln!(page, "`larder sign-in {}`. {}\n", provider["name"].as_str().expect("a name"), say(&help["why"]));
+        let _ =
+            writeln!(page, "`larder sign-in {}`. {}\n", provider["name"].as_str().expect("a name"), say(&help["why"]));
         if help["verified"] == false {
             page.push_str("Not all of these facts were found in public documentation.\n\n");
         }
@@ -119,7 +130,10 @@ fn providers_page(providers: &[Value]) -> String {
         if !scopes.is_empty() {
             page.push_str("\n| Scope | What it allows |\n| --- | --- |\n");
             for scope in scopes {
-                let _ = writeln!(page, "| `{}` | {} |", scope["scope"].as_str().expect("a scope"), say(&scope["meaning"]));
+                let name = scope["scope"].as_str().expect("a scope");
+                let meaning =
+                    Some(say(&scope["meaning"])).filter(|said| !said.is_empty()).unwrap_or_else(|| means(name));
+                let _ = writeln!(page, "| `{name}` | {meaning} |");
             }
         }
     }
