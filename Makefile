@@ -11,9 +11,11 @@ help:
 	  'make run     installs what is missing, builds, and opens the window with a demonstration provider' \
 	  'make demo    plays the whole story without a screen; pictures in target/demo/' \
 	  'make test    every test' \
-	  'make soak    what takes hours to show: every crash point, long random lives, load (as root)' \
+	  'make soak    what takes hours to show: every crash point, long random lives, load, fuzzing (as root)' \
+	  'make fuzz    makes up what comes from outside, FUZZ_SECONDS for each kind' \
 	  'make bench   measures what Larder costs (as root, on a quiet machine)' \
-	  'make check   formatting, lints, licences, types' \
+	  'make check   formatting, lints, licences, known flaws, types' \
+	  'make sbom    writes down what is in a build, into target/sbom' \
 	  'make build   builds everything, for this machine' \
 	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
 	  'make package a .deb and an .rpm in target/release/bundle, looked over' \
@@ -39,8 +41,16 @@ test: test-packages build $(PEER)
 	cargo test $(W) --lib --bins --tests
 
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
-soak: test-packages build $(PEER)
+soak: bench-packages build $(PEER)
 	cargo test $(W) --bench soak -- --nocapture --test-threads 1
+	$(MAKE) fuzz
+
+# Finds go to target/fuzz; what is worth keeping goes from there to src-tauri/fuzz/corpus, and `make test` has it from then on.
+FUZZ_SECONDS ?= 600
+FUZZ := callback token_response metadata resource id_token providers policy settings frames row export
+fuzz: packages
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --debug cargo-fuzz --version '^0.13'
+	@for target in $(FUZZ); do .ci/fuzz $$target $(FUZZ_SECONDS) || exit 1; done
 
 # What is shipped, and what is measured. The command is linked statically where that can be done, because loading
 # libraries is a fifth of the time that it takes.
@@ -69,10 +79,18 @@ check: packages ui/dist/index.html
 	cargo clippy $(W) --all-targets -- -D warnings
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny --version '^0.20'
 	cargo deny --log-level error check bans licenses sources
+	.ci/advisories
 	cd ui && npm run check && npm run format:check
 	cargo test $(W) --lib -p larder-core export_bindings
 	git diff --exit-code -- ui/src/generated
 	cargo test $(W) --test main architecture
+
+# What is in a build, as CycloneDX: the crates of every program, and the packages that the window is made with.
+sbom:
+	@cargo sbom --version >/dev/null 2>&1 || cargo install --locked --debug cargo-sbom --version '^0.10'
+	@mkdir -p target/sbom
+	cargo sbom --output-format cyclone_dx_json_1_6 > target/sbom/larder.cdx.json
+	cd ui && npm sbom --sbom-format cyclonedx --package-lock-only > ../target/sbom/window.cdx.json
 
 pages:
 	cargo test $(W) --test pages
@@ -109,4 +127,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test soak bench pages book release package package-test check build packages test-packages bench-packages package-packages clean
+.PHONY: help run demo test soak fuzz bench pages sbom book release package package-test check build packages test-packages bench-packages package-packages clean

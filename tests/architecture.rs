@@ -163,8 +163,68 @@ fn the_window_may_do_nothing_but_its_own_commands_and_no_answer_of_theirs_holds_
     }
 }
 
+/// What is built from: each has a lock file, and is built with what stands in it.
+const BUILT: [(&str, &str); 5] = [
+    ("Cargo.toml", "Cargo.lock"),
+    ("src-tauri/fuzz/Cargo.toml", "src-tauri/fuzz/Cargo.lock"),
+    ("tests/bench/blank/Cargo.toml", "tests/bench/blank/Cargo.lock"),
+    ("ui/package.json", "ui/package-lock.json"),
+    ("tests/support/oidc-provider/package.json", "tests/support/oidc-provider/package-lock.json"),
+];
+
 #[test]
-fn lock_files_name_no_hosts_of_registries() {
-    let npm = std::fs::read_to_string(root().join("ui/package-lock.json")).unwrap();
-    assert!(!npm.contains("\"resolved\""));
+fn every_crate_and_package_is_pinned_by_its_hash_and_no_lock_file_names_a_registrys_host() {
+    let listed = Command::new("git").args(["ls-files"]).current_dir(root()).output().expect("git");
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    let files: BTreeSet<&str> = listed.lines().collect();
+    // Members of the workspace share its lock file.
+    let alone = |path: &&str| {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        path.ends_with("package.json") || (path.ends_with("Cargo.toml") && text.contains("[workspace]"))
+    };
+    let named = files.iter().copied().filter(|path| path.ends_with("package.json") || path.ends_with("Cargo.toml"));
+    let built: BTreeSet<&str> = named.filter(alone).collect();
+    assert_eq!(built, BUILT.iter().map(|(manifest, _)| *manifest).collect());
+    for (_, lock) in BUILT {
+        assert!(files.contains(lock), "{lock} is not kept");
+        let text = std::fs::read_to_string(root().join(lock)).unwrap();
+        if lock.ends_with("package-lock.json") {
+            let lock_file: Value = serde_json::from_str(&text).unwrap();
+            let packages = lock_file["packages"].as_object().unwrap();
+            assert!(!text.contains("\"resolved\"") && !text.contains("://registry"), "{lock} names a host");
+            for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+                assert!(package["integrity"].is_string(), "{lock}: {name} has no hash");
+            }
+        } else {
+            let packages = text.split("[[package]]").skip(1).filter(|package| package.contains("\nsource = "));
+            for package in packages {
+                assert!(
+                    package.contains("\nsource = \"registry+https://github.com/rust-lang/crates.io-index\""),
+                    "{package}"
+                );
+                assert!(package.contains("\nchecksum = "), "{package}");
+            }
+        }
+    }
+    // npm ci takes what the lock file says; what installs tools takes theirs.
+    for script in ["Makefile", ".ci/run", ".ci/packages", ".ci/advisories", ".ci/fuzz"] {
+        let text = std::fs::read_to_string(root().join(script)).unwrap();
+        for line in text.lines().filter(|line| line.contains("cargo install") || line.contains("npm install")) {
+            assert!(line.contains("--locked"), "{script}: {line}");
+        }
+    }
+}
+
+#[test]
+fn an_action_of_somebody_elses_is_pinned_by_its_commit() {
+    let listed = Command::new("git").args(["ls-files", "*.yml", "*.yaml"]).current_dir(root()).output().expect("git");
+    for file in String::from_utf8(listed.stdout).expect("text").lines() {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        for used in text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses:")) {
+            let version =
+                used.trim().split([' ', '#']).next().unwrap_or_default().rsplit_once('@').map_or("", |(_, at)| at);
+            let pinned = version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(pinned || used.trim().starts_with("./"), "{file}: {used}");
+        }
+    }
 }

@@ -64,8 +64,12 @@ impl Provider {
 
     /// Requests so far at this path, as the server saw them.
     pub fn seen(&self, path: &str) -> Vec<Value> {
-        let log: Vec<Value> = self.get("/_demo/log", None).1.as_array().expect("a list").clone();
-        log.into_iter().filter(|entry| entry["path"] == path).collect()
+        self.log().into_iter().filter(|entry| entry["path"] == path).collect()
+    }
+
+    /// The last 10,000 requests, as the server saw them.
+    pub fn log(&self) -> Vec<Value> {
+        self.get("/_demo/log", None).1.as_array().expect("a list").clone()
     }
 
     /// Refreshes so far, as the server saw them.

@@ -98,10 +98,16 @@ pub fn boot_id() -> Option<String> {
 /// # Errors
 /// [`Problem::DatabaseDamaged`] and its kin.
 pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem> {
+    database.run(move |connection| all_in(connection, now)).await
+}
+
+/// The same, of an open database.
+///
+/// # Errors
+/// SQLite's.
+pub fn all_in(connection: &rusqlite::Connection, now: Now) -> Result<Vec<Account>, Failed> {
     let boot = boot_id();
-    database
-        .run(move |connection| {
-            let mut statement = connection.prepare(
+    let mut statement = connection.prepare(
                 r#"SELECT id, generation, label, provider, issuer, client_id, provider_account_id, name, email, scope,
                      expires_at, lifetime, boot_id, expires_boot, access_token IS NOT NULL AS has_access,
                      refresh_token IS NOT NULL OR (grant_type = 'client_credentials' AND access_token IS NOT NULL) AS refreshable,
@@ -109,19 +115,17 @@ pub async fn all(database: &Database, now: Now) -> Result<Vec<Account>, Problem>
                      in_flight, moved, other_resources, refresh_expires_at, refresh_ends_access_token, refresh_token_lifetime
                    FROM account ORDER BY position"#,
             )?;
-            let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?;
-            let mut accounts: Vec<Account> = accounts.collect::<Result<_, _>>()?;
-            for (of, part, access) in access_tokens::facts(connection, boot.as_deref(), now)? {
-                if let Some(account) = accounts.iter_mut().find(|account| account.id == of) {
-                    account.parts.access.insert(part, access);
-                    if let Session::SignedIn { refresh: Refresh::Idle { .. } } = account.session {
-                        account.session = Session::SignedIn { refresh: next_due(account, account.reckoned()) };
-                    }
-                }
+    let accounts = statement.query_map([], |row| read(row, boot.as_deref(), now))?;
+    let mut accounts: Vec<Account> = accounts.collect::<Result<_, _>>()?;
+    for (of, part, access) in access_tokens::facts(connection, boot.as_deref(), now)? {
+        if let Some(account) = accounts.iter_mut().find(|account| account.id == of) {
+            account.parts.access.insert(part, access);
+            if let Session::SignedIn { refresh: Refresh::Idle { .. } } = account.session {
+                account.session = Session::SignedIn { refresh: next_due(account, account.reckoned()) };
             }
-            Ok(accounts)
-        })
-        .await
+        }
+    }
+    Ok(accounts)
 }
 
 /// When the token of this row ends.

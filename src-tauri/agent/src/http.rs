@@ -314,7 +314,7 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Call<'_> {
 pub struct Seen(Mutex<(u16, Option<Duration>)>);
 
 impl Seen {
-    fn note(&self, response: &Response) {
+    pub(crate) fn note(&self, response: &Response) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (response.status, response.retry_after);
     }
 

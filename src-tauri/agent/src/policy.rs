@@ -125,6 +125,14 @@ fn same_account(one: &str, other: &str, known: &[Account]) -> bool {
 
 fn write(path: &Path, policy: &Policy) -> Result<(), Problem> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    crate::folders::replace(path, &changed(&text, policy)?)
+}
+
+/// This text, with this policy in it. Comments stay.
+///
+/// # Errors
+/// [`Problem::Internal`].
+pub fn changed(text: &str, policy: &Policy) -> Result<String, Problem> {
     let internal = |_| Problem::Internal { detail: "policy.toml cannot be changed".to_owned() };
     let mut document = text.parse::<toml_edit::DocumentMut>().map_err(internal)?;
     let written = toml::to_string(policy).map_err(|_| Problem::Internal { detail: "the policy".to_owned() })?;
@@ -139,7 +147,7 @@ fn write(path: &Path, policy: &Policy) -> Result<(), Problem> {
             }
         }
     }
-    crate::folders::replace(path, &document.to_string())
+    Ok(document.to_string())
 }
 
 #[cfg(test)]

@@ -522,11 +522,19 @@ fn bad(provider: &str, field: &str, detail: &str) -> Problem {
 /// # Errors
 /// [`Problem::BadConfig`] with the line; [`Problem::BadProvider`] with the field.
 pub fn read(path: &Path) -> Result<Providers, Problem> {
-    let file = match std::fs::read_to_string(path) {
-        Ok(text) => parse::<File>(path, &text)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
-        Err(error) => return Err(unreadable(path, &error)),
-    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => written_in(path, &text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => written_in(path, ""),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// All providers, where this is what `providers.toml` holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn written_in(path: &Path, text: &str) -> Result<Providers, Problem> {
+    let file = parse::<File>(path, text)?;
     let mut providers = Providers::new();
     for name in catalogue::names() {
         providers.insert(ProviderName::from(name), Provider::resolve(name, Written::default())?);
@@ -591,7 +599,15 @@ pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(unreadable(path, &error)),
     };
-    parse::<File>(path, &text)?;
+    crate::folders::replace(path, &changed(path, &text, name, provider)?)
+}
+
+/// This text, with the provider in it, or without it.
+///
+/// # Errors
+/// [`Problem::BadConfig`].
+pub fn changed(path: &Path, text: &str, name: &ProviderName, provider: Option<&Provider>) -> Result<String, Problem> {
+    parse::<File>(path, text)?;
     let internal = |_| Problem::Internal { detail: "providers.toml cannot be changed".to_owned() };
     let mut document = text.parse::<toml_edit::DocumentMut>().map_err(internal)?;
     let table = document.entry("provider").or_insert(toml_edit::table());
@@ -609,7 +625,7 @@ pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> 
             table.remove(name.as_str());
         }
     }
-    crate::folders::replace(path, &document.to_string())
+    Ok(document.to_string())
 }
 
 #[cfg(test)]

@@ -16,19 +16,25 @@ const MOST_SCOPES: usize = 64;
 
 /// What a protected resource says about itself (RFC 9728 section 2), as far as it is used.
 #[derive(Debug, Deserialize)]
-struct Document {
-    resource: String,
+pub struct Document {
+    /// What it describes.
+    pub resource: String,
+    /// Issuers whose tokens it takes.
     #[serde(default)]
-    authorization_servers: Vec<String>,
-    scopes_supported: Option<Vec<String>>,
-    resource_name: Option<String>,
+    pub authorization_servers: Vec<String>,
+    /// What can be asked for there.
+    pub scopes_supported: Option<Vec<String>>,
+    /// For people.
+    pub resource_name: Option<String>,
 }
 
 /// A resource's challenge (RFC 6750 section 3, RFC 9728 section 5.1).
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Challenge {
-    resource_metadata: Option<String>,
-    scope: Option<String>,
+pub struct Challenge {
+    /// Where the resource's metadata lies.
+    pub resource_metadata: Option<String>,
+    /// What is needed there, separated by spaces.
+    pub scope: Option<String>,
 }
 
 /// What an address leads to.
@@ -89,7 +95,10 @@ fn bad(url: &Url, detail: &str) -> Problem {
 
 /// The issuer that a resource names: https, and this computer's own only where the resource is there too. Nobody
 /// else has any business to send Larder to it.
-fn authorization_server(url: &Url, issuer: &str) -> Result<(), Problem> {
+///
+/// # Errors
+/// [`Problem::BadResource`].
+pub fn authorization_server(url: &Url, issuer: &str) -> Result<(), Problem> {
     let checked = endpoint("", "authorization_servers", issuer).map_err(|problem| match problem {
         Problem::BadProvider { detail, .. } => bad(url, &format!("its authorization server: {detail}")),
         Problem::NotLoopback { .. } => bad(url, "its authorization server is reached by plain http"),
@@ -149,7 +158,10 @@ fn well_known(url: &Url) -> Vec<Url> {
 
 /// RFC 9728 section 3.3: the metadata must be that of the resource that was asked. One that describes a whole branch
 /// of its own origin is taken too; else one server could have tokens for another sent to itself, or the other way round.
-fn believed(url: &Url, document: &Document) -> Result<(), Problem> {
+///
+/// # Errors
+/// [`Problem::BadResource`].
+pub fn believed(url: &Url, document: &Document) -> Result<(), Problem> {
     let resource = Url::parse(&document.resource).map_err(|_| bad(url, "the resource that it names is not a URL"))?;
     if resource.origin() != url.origin() {
         return Err(bad(url, &format!("its metadata is that of another origin, {}", host(&resource))));
@@ -171,7 +183,7 @@ fn covers(resource: &Url, url: &Url) -> bool {
 }
 
 /// The first challenge that says where the metadata lies, or which scope is needed.
-fn challenged(headers: &HeaderMap) -> Challenge {
+pub fn challenged(headers: &HeaderMap) -> Challenge {
     let mut found = Challenge::default();
     for value in headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok()) {
         // What cannot be read is no challenge.

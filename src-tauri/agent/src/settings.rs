@@ -121,14 +121,20 @@ pub struct Window {
 /// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Settings, Problem> {
     match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let settings: Settings = parse(path, &text)?;
-            check(path, &text, &settings)?;
-            Ok(settings)
-        }
+        Ok(text) => written_in(path, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
         Err(error) => Err(unreadable(path, &error)),
     }
+}
+
+/// The settings, where this is what `config.toml` holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn written_in(path: &Path, text: &str) -> Result<Settings, Problem> {
+    let settings: Settings = parse(path, text)?;
+    check(path, text, &settings)?;
+    Ok(settings)
 }
 
 /// The client's id is the document's address: https, a path, and nothing that two people could write in two ways.

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
@@ -282,8 +282,12 @@ async fn say(lines: &Lines, line: Line) -> io::Result<()> {
     lines.send(Box::new(line)).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
 }
 
-/// Reads one message; `None` at the end. It may be long in coming; once it has begun it must come. A longer line than [`MOST_REQUEST`] is no message.
-async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Result<Ask, Problem>>> {
+/// Reads one message; `None` at the end. It may be long in coming; once it has begun it must come. A longer line than
+/// [`MOST_REQUEST`] is no message.
+///
+/// # Errors
+/// The stream's, and [`io::ErrorKind::TimedOut`].
+pub async fn read(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Result<Ask, Problem>>> {
     let bad = |detail: String| Some(Err(Problem::BadRequest { detail }));
     let mut line = Vec::new();
     let most = u64::try_from(MOST_REQUEST).unwrap_or(u64::MAX);

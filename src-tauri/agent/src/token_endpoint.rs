@@ -4,7 +4,7 @@ use crate::client_auth::{PRIVATE_KEY_JWT, authenticate};
 use crate::clock::Clock;
 use crate::dpop::{DpopKey, TOKEN_TYPE};
 use crate::grants::{Endpoints, Tokens};
-use crate::http::{Call, Http, NoAnswer, Seen, host};
+use crate::http::{Call, Http, NoAnswer, Response, Seen, host};
 use larder_core::effect::{Grant, Outcome};
 use larder_core::names::{Part, Scope};
 use larder_core::problem::{Problem, Why};
@@ -202,6 +202,18 @@ pub async fn revoke(
         200..300 => Ok(()),
         status => Err(Problem::ProviderTrouble { host: host(&url), status }),
     }
+}
+
+/// What this answer to a refresh comes to: the way that one from the network goes, without the network.
+pub async fn refreshed_by(answer: Response, asks: Client<'_>, refresh_token: &SecretString, sent: Now) -> Ended {
+    let Some(client) = configured(asks) else { return to_fix(broken_endpoint(asks.endpoints)) };
+    let seen = Seen::default();
+    seen.note(&answer);
+    let answer = crate::token_response::straighten(answer);
+    let answers = |_| std::future::ready(Ok::<_, NoAnswer>(answer.clone()));
+    let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+    let answer = client.exchange_refresh_token(&token).request_async(&answers).await;
+    ended(answer, asks, Some(refresh_token), sent, &seen)
 }
 
 /// The client as `oauth2` has it, which [`Call`] adds an assertion to; `None` where the token endpoint is no URL.

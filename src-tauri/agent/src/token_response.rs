@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// The response for `oauth2`, with its odd but harmless parts straightened.
 pub fn straighten(response: Response) -> oauth2::HttpResponse {
-    let object = serde_json::from_slice(&response.body).ok().or_else(|| form(&response));
+    let object = serde_json::from_slice(&response.body).ok().or_else(|| form(&response)).or_else(|| leading(&response));
     let mut status = response.status;
     let mut headers = response.headers;
     let body = match object {
@@ -24,7 +24,8 @@ pub fn straighten(response: Response) -> oauth2::HttpResponse {
             headers.insert("content-type", HeaderValue::from_static("application/json"));
             serde_json::to_vec(&object).unwrap_or_default()
         }
-        None => response.body.to_vec(),
+        // `oauth2` would read an object with anything behind it, and an error in it would end the session.
+        None => Vec::new(),
     };
     let mut answer = oauth2::http::Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -41,6 +42,14 @@ fn form(response: &Response) -> Option<Map<String, Value>> {
             .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
             .collect()
     })
+}
+
+/// A grant with something behind it: the tokens are there all the same, and there are no others. What is no grant is not
+/// believed so.
+fn leading(response: &Response) -> Option<Map<String, Value>> {
+    let object: Map<String, Value> = serde_json::Deserializer::from_slice(&response.body).into_iter().next()?.ok()?;
+    let granted = object.get("access_token").and_then(Value::as_str).is_some_and(|token| !token.is_empty());
+    (response.status == 200 && granted).then_some(object)
 }
 
 fn straighten_grant(object: &mut Map<String, Value>) {
@@ -125,6 +134,19 @@ mod tests {
         }
         assert_eq!(lifetime(json!(1e300)), json!(316_224_000));
         assert_eq!(lifetime(json!(u64::MAX)), json!(316_224_000));
+    }
+
+    #[test]
+    fn what_stands_behind_a_grant_costs_no_token_and_what_stands_behind_an_error_ends_no_session() {
+        let read = |status: u16, body: &str| {
+            let headers = reqwest::header::HeaderMap::new();
+            straighten(Response { status, retry_after: None, headers, body: body.as_bytes().to_vec().into() })
+        };
+        let granted = read(200, "{\"access_token\":\"a\",\"expires_in\":\"60\"}<!-- 3 ms -->");
+        assert_eq!(serde_json::from_slice::<Value>(granted.body()).unwrap()["expires_in"], 60);
+        for status in [200, 400] {
+            assert!(read(status, "{\"error\":\"invalid_grant\"}<!-- 3 ms -->").body().is_empty());
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Terms {
     pub(crate) rotate: bool,
     /// A refresh ends the access tokens given before. GitHub's and GitLab's does.
     pub(crate) refresh_ends_access: bool,
+    /// For so long the refresh token that was spent last may come again. Auth0 and Okta call it leeway and grace period.
+    pub(crate) reuse_leeway: Duration,
 }
 
 /// The server's state. Locks are held for a look or a change, never over an await.

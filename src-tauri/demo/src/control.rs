@@ -70,6 +70,7 @@ struct NewTerms {
     refresh_lifetime: Option<u64>,
     rotate: Option<bool>,
     refresh_ends_access: Option<bool>,
+    reuse_leeway: Option<u64>,
 }
 
 /// POST: sets the terms.
@@ -79,6 +80,7 @@ async fn expire(State((app, _)): State<Control>, Json(new): Json<NewTerms>) -> J
         terms.refresh_lifetime = new.refresh_lifetime.map_or(terms.refresh_lifetime, Duration::from_secs);
         terms.rotate = new.rotate.unwrap_or(terms.rotate);
         terms.refresh_ends_access = new.refresh_ends_access.unwrap_or(terms.refresh_ends_access);
+        terms.reuse_leeway = new.reuse_leeway.map_or(terms.reuse_leeway, Duration::from_secs);
     });
     Json(json!({}))
 }

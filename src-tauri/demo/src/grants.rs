@@ -48,6 +48,9 @@ pub(crate) struct Family {
     pub(crate) auth_time: Millis,
     pub(crate) refresh: Refresh,
     spent: VecDeque<SecretHash>,
+    /// The token that was spent last, while a leeway forgives that it comes again.
+    #[serde(default)]
+    forgiven: Option<Refresh>,
     access: Vec<Access>,
 }
 
@@ -68,6 +71,8 @@ pub(crate) struct Renewal {
     pub(crate) access_expires_at: Millis,
     pub(crate) scope: Option<Vec<String>>,
     pub(crate) ends_access: bool,
+    /// Until when the token that is spent now may come again, as from a client that never saw the answer.
+    pub(crate) forgiven_until: Option<Millis>,
 }
 
 /// What came of a refresh: for whom, and the scope of the new access token.
@@ -137,6 +142,7 @@ impl Grants {
             auth_time,
             refresh,
             spent: VecDeque::new(),
+            forgiven: None,
             access: vec![access],
         };
         self.families.insert(id, family);
@@ -147,7 +153,9 @@ impl Grants {
     pub(crate) fn renew(&mut self, now: Millis, presented: &SecretHash, renewal: Renewal) -> Result<Renewed, Refused> {
         let id = *self.by_refresh.get(presented).ok_or(Refused::Unknown)?;
         let family = self.families.get_mut(&id).ok_or(Refused::Unknown)?;
-        if family.refresh.hash != *presented {
+        let again = family.refresh.hash != *presented;
+        let forgives = |old: &Refresh| old.hash == *presented && old.expires_at > now;
+        if again && !family.forgiven.as_ref().is_some_and(forgives) {
             self.end(id);
             return Err(Refused::Reused);
         }
@@ -163,6 +171,11 @@ impl Grants {
         if let Some(next) = renewal.refresh {
             self.by_refresh.insert(next.hash.clone(), id);
             let spent = std::mem::replace(&mut family.refresh, next);
+            // What comes again has been spent before; the token that it brought, and that nobody saw, is spent with it.
+            if !again {
+                family.forgiven =
+                    renewal.forgiven_until.map(|until| Refresh { hash: spent.hash.clone(), expires_at: until });
+            }
             family.spent.push_back(spent.hash);
             if family.spent.len() > MAX_SPENT
                 && let Some(forgotten) = family.spent.pop_front()
@@ -276,6 +289,7 @@ mod tests {
             access_expires_at: 1_000,
             scope: None,
             ends_access: false,
+            forgiven_until: None,
         }
     }
 
@@ -303,5 +317,22 @@ mod tests {
         assert_eq!(grants.renew(0, &SecretHash::of("r0"), renewal("x")).err(), Some(Refused::Unknown));
         assert_eq!(grants.renew(0, &SecretHash::of("r9"), renewal("y")).err(), Some(Refused::Reused));
         assert!(grants.families.is_empty() && grants.by_refresh.is_empty() && grants.by_access.is_empty());
+    }
+
+    #[test]
+    fn a_leeway_forgives_the_last_token_again_and_again_and_no_older_one() {
+        let forgiving = |next: &str| Renewal { forgiven_until: Some(500), ..renewal(next) };
+        let mut grants = Grants::default();
+        grants.open(0, "ada", 0, refresh("r0"), access("a0"));
+        let mut renew = |at, token: &str, next: &str| grants.renew(at, &SecretHash::of(token), forgiving(next)).err();
+        assert_eq!(renew(0, "r0", "r1"), None);
+        assert_eq!(renew(100, "r0", "r2"), None);
+        assert_eq!(renew(499, "r0", "r3"), None);
+        assert_eq!(renew(499, "r3", "r4"), None);
+        assert_eq!(renew(499, "r0", "r5"), Some(Refused::Reused));
+        assert!(grants.families.is_empty());
+        grants.open(0, "ada", 0, refresh("s0"), access("b0"));
+        assert!(grants.renew(0, &SecretHash::of("s0"), forgiving("s1")).is_ok());
+        assert_eq!(grants.renew(500, &SecretHash::of("s0"), forgiving("s2")).err(), Some(Refused::Reused));
     }
 }

@@ -80,6 +80,8 @@ pub(crate) enum Mode {
     RateLimited,
     /// The request is carried out, then the connection closes without an answer.
     LostAnswer,
+    /// The connection closes, nothing done.
+    Cut,
     /// An OAuth error of the test's choice, nothing done.
     Error,
 }
@@ -222,7 +224,7 @@ pub(crate) async fn observe(
     if behaviour.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(behaviour.delay_ms.min(MAX_DELAY))).await;
     }
-    if behaviour.mode == Mode::LostAnswer {
+    if matches!(behaviour.mode, Mode::LostAnswer | Mode::Cut) {
         answer.extensions_mut().insert(NoAnswer);
     }
     answer
@@ -232,6 +234,7 @@ pub(crate) async fn observe(
 fn made_up(behaviour: &Behaviour) -> Option<Response> {
     let mut answer = match behaviour.mode {
         Mode::Normal | Mode::Hang | Mode::LostAnswer => return None,
+        Mode::Cut => Response::default(),
         Mode::Down => (StatusCode::SERVICE_UNAVAILABLE, "down for a while\n").into_response(),
         Mode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n").into_response(),
         Mode::Html => {

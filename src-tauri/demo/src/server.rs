@@ -103,6 +103,7 @@ impl Server {
             refresh_lifetime: options.refresh_lifetime,
             rotate: true,
             refresh_ends_access: false,
+            reuse_leeway: Duration::ZERO,
         };
         let app = Arc::new(App::new(format!("http://{address}"), terms, key, grants, file));
         // At once, so that the key is kept, and a file that cannot be written is known before anybody signs in.

@@ -136,6 +136,7 @@ async fn refresh(app: &App, form: &Params) -> Result<Response, Refusal> {
         access_expires_at: now.saturating_add(millis(terms.access_lifetime)),
         scope: narrowed,
         ends_access: terms.refresh_ends_access,
+        forgiven_until: (!terms.reuse_leeway.is_zero()).then(|| now.saturating_add(millis(terms.reuse_leeway))),
     };
     let renewed = match app.grants(|grants| grants.renew(now, &presented, renewal)) {
         Ok(renewed) => renewed,

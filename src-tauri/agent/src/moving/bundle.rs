@@ -146,7 +146,10 @@ impl Bundle {
                 return Err("an account in it is not whole");
             }
             // Tokens go to the addresses that came with them: never in plain text over a network.
-            for name in ["token_endpoint", "revocation_endpoint", "userinfo_endpoint", "jwks_uri"] {
+            // One is offered to the person's browser.
+            let endpoints =
+                ["token_endpoint", "revocation_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"];
+            for name in endpoints {
                 if account.text(name).is_some_and(|url| crate::http::endpoint("", name, url).is_err()) {
                     return Err("an account in it has an address that is not https");
                 }
