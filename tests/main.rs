@@ -23,6 +23,7 @@ mod docs;
 mod full_disk;
 mod git;
 mod hand_out;
+mod hostile_tokens;
 mod keychain;
 mod locking;
 mod loopback;
