@@ -43,6 +43,7 @@ test: test-packages build $(PEER)
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
 soak: bench-packages build $(PEER)
 	cargo test $(W) --bench soak -- --nocapture --test-threads 1
+	LARDER_MONTHS=40 cargo test $(W) -p larder-core --test thirty_days -- --nocapture
 	$(MAKE) fuzz
 
 # Finds go to target/fuzz; what is worth keeping goes from there to src-tauri/fuzz/corpus, and `make test` has it from then on.

@@ -44,4 +44,5 @@ mod servers;
 mod settings;
 mod sign_in;
 mod sign_out;
+mod suspend;
 mod traces;

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod faults;
 pub mod git_server;
 pub mod larder;
+pub mod logind;
 pub mod mail_server;
 pub mod odd_provider;
 pub mod oidc_provider;

@@ -88,6 +88,8 @@ impl Session {
         set("XDG_CACHE_HOME", at("cache").as_os_str());
         set("LARDER_HOME", at("l").as_os_str());
         set("DBUS_SESSION_BUS_ADDRESS", OsStr::new(&format!("unix:path={}", at("bus").display())));
+        // The machine's own logind knows nothing of tests; those that are about one have a bus for it.
+        set("DBUS_SYSTEM_BUS_ADDRESS", OsStr::new(&format!("unix:path={}", at("none").display())));
         let mut bus = Command::new("dbus-daemon")
             .arg(format!("--config-file={}", at("bus.conf").display()))
             .args(["--nofork", "--print-address"])

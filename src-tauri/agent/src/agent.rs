@@ -9,7 +9,7 @@ use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
 use crate::{adopt, device, grants, hooks, identity};
-use larder_core::account::{Event, Refresh, Session};
+use larder_core::account::{Event, Session};
 use larder_core::attempt::{self, Attempt, Phase};
 use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, gone, house};
@@ -17,6 +17,7 @@ use larder_core::names::{AccountId, AttemptId, Generation, Operation, Part, Prom
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
 use larder_core::show;
+use larder_core::sleep;
 use larder_core::time::Now;
 use larder_core::view::{AskingProgram, EventKind, EventView, HouseView, KeychainState, LockState};
 use secrecy::ExposeSecret;
@@ -24,7 +25,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Between two looks at whether anything is still in flight, while making way.
@@ -32,6 +33,10 @@ const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long whoever signs out waits to hear what came of the revocation.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A sleep of the machine, in milliseconds, after which refreshes begin one after another: longer than the two clocks are ever
+/// read apart, shorter than any sleep that a network does not notice.
+const SLEPT: i64 = 5000;
 
 /// How long making way may take: longer than any request, so that nothing in flight is lost.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(40);
@@ -213,6 +218,11 @@ pub enum Message {
         /// Where the answer goes.
         reply: Reply,
     },
+    /// The machine is about to sleep, or awake again.
+    Sleep {
+        /// Whether it is about to.
+        announced: bool,
+    },
     /// Another label is written down, or could not be.
     Renamed {
         /// Of which account.
@@ -276,6 +286,10 @@ pub struct Agent {
     inbox: mpsc::Receiver<Message>,
     outbox: mpsc::Sender<Message>,
     pushes: broadcast::Sender<Push>,
+    /// How long the machine had slept when something last happened, in milliseconds.
+    asleep: Option<i64>,
+    /// Whether the machine is kept from sleeping for a moment when it is about to.
+    hold_sleep: watch::Sender<bool>,
     /// Effects under way; the agent ends after them.
     tasks: JoinSet<()>,
 }
@@ -315,8 +329,15 @@ impl Agent {
             inbox,
             outbox,
             pushes,
+            asleep: None,
+            hold_sleep: watch::Sender::new(true),
             tasks: JoinSet::new(),
         }
+    }
+
+    /// Whether the machine is to be kept from sleeping for a moment when it is about to, as it stands and as it changes.
+    pub fn hold_sleep(&self) -> watch::Receiver<bool> {
+        self.hold_sleep.subscribe()
     }
 
     /// Runs until it is told to make way, and nothing is in flight any more.
@@ -367,18 +388,7 @@ impl Agent {
     }
 
     fn nothing_in_flight(&self) -> bool {
-        let account_rests = self.house.accounts.iter().all(|account| match &account.session {
-            // A token that is not on the disk yet is worth waiting for.
-            Session::SignedIn { refresh } => !refresh.in_flight() && !matches!(refresh, Refresh::Unsaved { .. }),
-            Session::Undoable { .. } | Session::Clearing(_) | Session::Moving { .. } => false,
-            _ => true,
-        });
-        let attempts_rest = self
-            .house
-            .attempts
-            .iter()
-            .all(|attempt| !matches!(attempt.phase, Phase::Exchanging | Phase::Storing { .. }));
-        account_rests && attempts_rest && self.signing_out.is_empty() && self.tasks.is_empty()
+        sleep::at_rest(&self.house) && self.signing_out.is_empty() && self.tasks.is_empty()
     }
 
     async fn receive(&mut self, message: Message) {
@@ -455,6 +465,8 @@ impl Agent {
             Message::Recognised { peer, account, asked, rejected, reply } => {
                 self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
+            Message::Sleep { announced: true } => self.happen(HouseEvent::Suspending).await,
+            Message::Sleep { announced: false } => self.happen(HouseEvent::Resumed).await,
             Message::Renamed { account, label, result, reply } => self.renamed(account, label, result, reply).await,
             Message::Arranged { order, result, reply } => self.rearranged(order, result, reply).await,
             Message::Stop => {}
@@ -464,10 +476,17 @@ impl Agent {
     /// Lets something happen: core decides, its effects go out, and whoever looks sees what changed.
     async fn happen(&mut self, event: HouseEvent) {
         let now = self.hands.clock.now();
+        let before = std::mem::replace(&mut self.asleep, self.hands.clock.asleep());
+        if let (Some(before), Some(asleep)) = (before, self.asleep)
+            && asleep.saturating_sub(before) > SLEPT
+        {
+            // Whatever comes first after it.
+            for effect in self.decide(HouseEvent::Slept, now) {
+                self.carry_out(effect, now).await;
+            }
+        }
         let asks = matches!(event, HouseEvent::Ask(_));
-        let before = std::mem::replace(&mut self.house, House::new(Vec::new()));
-        let (after, effects) = house(before, event, now);
-        self.house = after;
+        let effects = self.decide(event, now);
         let answers = |effect: &HouseEffect| {
             matches!(effect, HouseEffect::HandOut { .. } | HouseEffect::Answer { .. } | HouseEffect::Refuse { .. })
         };
@@ -482,6 +501,13 @@ impl Agent {
         self.answer_awaiting();
         self.confirm();
         self.show(now);
+    }
+
+    fn decide(&mut self, event: HouseEvent, now: Now) -> Vec<HouseEffect> {
+        let before = std::mem::replace(&mut self.house, House::new(Vec::new()));
+        let (after, effects) = house(before, event, now);
+        self.house = after;
+        effects
     }
 
     async fn carry_out(&mut self, effect: HouseEffect, now: Now) {
@@ -507,6 +533,7 @@ impl Agent {
             }
             HouseEffect::Locked { state } => self.remember_lock(state),
             HouseEffect::DropKeys { keep } => self.drop_keys(keep).await,
+            HouseEffect::HoldSleep { hold } => drop(self.hold_sleep.send_replace(hold)),
         }
     }
 

@@ -7,6 +7,11 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 pub trait Clock: Send + Sync {
     /// Both clocks.
     fn now(&self) -> Now;
+
+    /// How long the machine has slept since it started, in milliseconds, where that can be told.
+    fn asleep(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// The machine's own.
@@ -25,5 +30,11 @@ fn millis(time: Timespec) -> i64 {
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         Now { wall: WallTime(millis(clock_gettime(ClockId::Realtime))), boot: BootTime(millis(clock_gettime(BOOT))) }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn asleep(&self) -> Option<i64> {
+        // One counts sleep and the other does not.
+        Some(millis(clock_gettime(ClockId::Boottime)).saturating_sub(millis(clock_gettime(ClockId::Monotonic))))
     }
 }

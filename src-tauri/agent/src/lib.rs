@@ -48,5 +48,7 @@ pub mod settings;
 pub mod sign_in;
 pub mod socket;
 pub mod start;
+#[cfg(target_os = "linux")]
+pub mod suspend;
 pub mod token_endpoint;
 pub mod token_response;

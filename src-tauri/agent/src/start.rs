@@ -10,6 +10,8 @@ use crate::http::Http;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
 use crate::socket::{self, Serving};
+#[cfg(target_os = "linux")]
+use crate::suspend;
 use crate::{audit, client_secret, folders, grants, keychain, lock, moving};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
@@ -60,6 +62,8 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     }
     let inbox = (outbox.clone(), inbox);
     let agent = Agent::new(hands, audit, configuration, accounts, locked, inbox, pushes.clone());
+    #[cfg(target_os = "linux")]
+    let sleep = tokio::spawn(suspend::follow(outbox.clone(), agent.hold_sleep()));
     let own = handed_over.is_none();
     let listener = match handed_over {
         Some(listener) => listener,
@@ -78,6 +82,8 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     tracing::info!("serving {}", socket_path.display());
     agent.run().await;
     served.abort();
+    #[cfg(target_os = "linux")]
+    sleep.abort();
     // All is written. The next agent may begin before those who asked this one to go hear that it has.
     // systemd goes on listening on its own one, and starts the next agent.
     if own {

@@ -8,7 +8,7 @@ use crate::effect::{Arrival, Effect, Grant};
 use crate::names::{AccountId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Problem, Why};
 use crate::schedule;
-use crate::time::{Moment, Now, WallTime, millis};
+use crate::time::{BootTime, Moment, Now, WallTime, millis};
 use crate::view::EventKind;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -121,6 +121,8 @@ pub struct Access {
     pub expires: Option<Moment>,
     /// How long it was good for when it was new, in milliseconds.
     pub lifetime: Option<i64>,
+    /// When it was asked for, where that was in this start of the machine.
+    pub since: Option<Now>,
     /// The generation that it came with, which names it: no two access tokens of an account have the same one.
     pub issued: Generation,
     /// Somebody was answered 401 with it.
@@ -132,7 +134,8 @@ pub struct Access {
 impl Access {
     /// The access token of this grant, which came with this generation.
     pub fn of(grant: &Grant, issued: Generation) -> Self {
-        Self { expires: grant.expires(), lifetime: grant.lifetime.map(millis), issued, ..Self::default() }
+        let (expires, lifetime) = (grant.expires(), grant.lifetime.map(millis));
+        Self { expires, lifetime, since: Some(grant.sent), issued, ..Self::default() }
     }
 
     /// Whether an asker means this one when it says which token was rejected, or one that is newer still.
@@ -349,8 +352,17 @@ pub enum Event {
     Lost(Part),
     /// A refresh is wanted as soon as the budgets allow one.
     RefreshSoon,
-    /// The agent is about to end: what would wait does not.
+    /// The agent is about to end, or the machine to sleep: what would wait does not.
     Hurry,
+    /// The machine was asleep, and is awake.
+    Woken,
+    /// The provider can be reached again.
+    Reached,
+    /// A refresh that is made ready is not to be sent now.
+    PutOff {
+        /// Which.
+        operation: Operation,
+    },
     /// The keychain opens again.
     KeychainOpen,
     /// The configuration of its provider changed.
@@ -452,6 +464,9 @@ pub fn step(mut account: Account, event: Event, next: Operation, now: Now) -> (A
             Session::Undoable { until, .. } => *until = now.plus(Duration::ZERO),
             _ => {}
         },
+        Event::Woken => refreshing::woken(&mut account, now),
+        Event::Reached => refreshing::reached(&mut account, now),
+        Event::PutOff { operation } => refreshing::put_off(&mut account, operation, now, &mut decided),
         Event::KeychainOpen => match &mut account.session {
             Session::SignedIn { refresh: Refresh::Waiting { until, problem, .. } }
                 if problem.exit() == crate::problem::Exit::Keychain =>
@@ -543,6 +558,21 @@ pub fn refresh_is_due(account: &Account, now: Now) -> bool {
     }
 }
 
+/// When a refresh is due so that the session does not end unused, where it is known when the provider would end it: a refresh
+/// may begin a new lifetime of the refresh token. Where it does not, the few tries that follow come at a fifth of what is left.
+fn session_due(account: &Account, access: Option<Access>) -> Option<Moment> {
+    let since = access.and_then(|access| access.since);
+    let ends = account.session_ends?;
+    let left = ends.0.saturating_sub(since.map_or(account.refreshed_at?, |since| since.wall).0);
+    if !account.refreshable || left < millis(schedule::SESSION_LEAST) {
+        return None;
+    }
+    let wall = WallTime(ends.0.saturating_sub(left / i64::from(schedule::MARGIN_PART)));
+    // By the clock that nobody can set as well, where both were read together.
+    let boot = since.map(|since| BootTime(since.boot.0.saturating_add(wall.0.saturating_sub(since.wall.0))));
+    Some(Moment { wall, boot })
+}
+
 /// When this account's next refresh is due: at once where only the boot clock or an interrupted run says so.
 pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
     let due = access.filter(|_| account.refreshable).and_then(|access| {
@@ -551,5 +581,6 @@ pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
         let due = if account.terms.refresh_ends_access_token { schedule::due_late } else { schedule::due };
         Some(due(&account.id, account.generation, expires, lifetime))
     });
+    let due = due.into_iter().chain(session_due(account, access)).min_by_key(|due| due.wall);
     Refresh::Idle { due }
 }

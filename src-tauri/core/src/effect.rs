@@ -224,6 +224,11 @@ pub enum HouseEffect {
         /// How.
         state: LockState,
     },
+    /// Keep the machine from sleeping for a moment when it is about to, or let it sleep now.
+    HoldSleep {
+        /// Whether to keep it.
+        hold: bool,
+    },
     /// Let go of every key in memory but those of these accounts, and open nothing else, until the lock is turned.
     DropKeys {
         /// Something of theirs is in flight.

@@ -10,9 +10,10 @@ use crate::lock::{self, Lock, LockEvent};
 use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Exit, Problem};
 use crate::schedule;
+use crate::sleep::{self, Sleep};
 use crate::time::{Moment, Now};
 use crate::view::{EventKind, KeychainState, LockState};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// Refreshes under way at one issuer for one client: enough for anybody's accounts, too few to look like an attack.
@@ -35,8 +36,10 @@ pub struct House {
     pub asks: Vec<Ask>,
     /// How the keychain stood when it was last asked.
     pub keychain: KeychainState,
-    /// Making way, or about to sleep: nothing new is started.
+    /// Making way: nothing new is started.
     pub quiet: bool,
+    /// The machine is about to sleep, or asleep: nothing new is started either.
+    pub sleep: Option<Sleep>,
     /// Programs that wait for their person, and what was answered.
     pub consent: Consent,
     /// Whether tokens are handed out at all.
@@ -46,6 +49,8 @@ pub struct House {
     used: VecDeque<Digest>,
     parked: Vec<(AccountId, Event)>,
     pauses: HashMap<Budget, Moment>,
+    /// Whose provider could not be reached when it was last tried.
+    pub(crate) unreached: HashSet<Budget>,
     calendar: Calendar,
     operations: u64,
 }
@@ -111,8 +116,14 @@ pub enum HouseEvent {
     },
     /// The keychain was asked, and stood like this.
     Keychain(KeychainState),
-    /// The agent makes way, or the machine is about to sleep; or neither any more.
+    /// The agent makes way, or does not any more.
     Quiet(bool),
+    /// The machine is about to sleep.
+    Suspending,
+    /// It is awake, says whoever said that it was about to sleep.
+    Resumed,
+    /// It was asleep, say the clocks.
+    Slept,
     /// A program asks for consent, or a person answers.
     Consent(ConsentEvent),
     /// Somebody locks, unlocks, or is there.
@@ -188,12 +199,14 @@ impl House {
             asks: Vec::new(),
             keychain: KeychainState::Unasked,
             quiet: false,
+            sleep: None,
             consent: Consent::default(),
             lock: Lock::default(),
             renaming: Vec::new(),
             used: VecDeque::new(),
             parked: Vec::new(),
             pauses: HashMap::new(),
+            unreached: HashSet::new(),
             calendar: Calendar::default(),
             operations,
         }
@@ -238,7 +251,12 @@ impl House {
         let accounts = others.chain(refreshes).chain(self.calendar.next(now, counts));
         let attempts = self.attempts.iter().filter(|attempt| attempt.idle()).map(|attempt| attempt.until.wait(now));
         let asks = self.asks.iter().map(|ask| ask.until.wait(now));
-        let others = self.consent.wake(now).into_iter().chain(self.lock.wake(now));
+        let others = self
+            .consent
+            .wake(now)
+            .into_iter()
+            .chain(self.lock.wake(now))
+            .chain(self.sleep.map(|sleep| sleep.wake(now)));
         accounts.chain(attempts).chain(asks).chain(others).min()
     }
 
@@ -271,13 +289,13 @@ impl House {
         }
     }
 
-    fn pause_left(&self, budget: &Budget, now: Now) -> Option<i64> {
+    pub(crate) fn pause_left(&self, budget: &Budget, now: Now) -> Option<i64> {
         self.pauses.get(budget).map(|until| until.wait(now)).filter(|left| *left > 0)
     }
 
     /// How many refreshes of this budget may start now.
     fn place_in(&self, budget: &Budget, now: Now) -> usize {
-        if self.quiet || self.lock.sealed() || self.pause_left(budget, now).is_some() {
+        if self.quiet || self.sleep.is_some() || self.lock.sealed() || self.pause_left(budget, now).is_some() {
             return 0;
         }
         MOST_AT_ONCE.saturating_sub(self.calendar.under_way(budget))
@@ -325,6 +343,9 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
                 every(&mut house, |_| true, &Event::Hurry, now, &mut effects);
             }
         }
+        HouseEvent::Suspending => sleep::announced(&mut house, now, &mut effects),
+        HouseEvent::Resumed => sleep::over(&mut house, now, &mut effects),
+        HouseEvent::Slept => sleep::slept(&mut house, now, &mut effects),
         HouseEvent::Corrected { provider } => {
             every(&mut house, |account| account.identity.provider == provider, &Event::Corrected, now, &mut effects);
         }
@@ -387,6 +408,7 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
     // One more who asks, and nothing else: the others wait for what they have waited for.
     let first = if asks && effects.is_empty() { house.asks.len().saturating_sub(1) } else { 0 };
     answer_askers(&mut house, first, now, &mut effects);
+    sleep::let_go(&mut house, now, &mut effects);
     lock::enforce(&mut house, &mut effects);
     if effects.iter().any(|effect| matches!(effect, HouseEffect::HandOut { .. })) {
         lock::happen(&mut house, LockEvent::Used, now, &mut effects);
@@ -412,7 +434,13 @@ pub(crate) fn refuse(ask: &Ask, problem: Problem) -> HouseEffect {
     HouseEffect::Refuse { ask: ask.id, problem }
 }
 
-fn every(house: &mut House, which: impl Fn(&Account) -> bool, event: &Event, now: Now, effects: &mut Vec<HouseEffect>) {
+pub(crate) fn every(
+    house: &mut House,
+    which: impl Fn(&Account) -> bool,
+    event: &Event,
+    now: Now,
+    effects: &mut Vec<HouseEffect>,
+) {
     let ids: Vec<_> =
         house.accounts.iter().filter(|account| which(account)).map(|account| account.id.clone()).collect();
     for id in ids {
@@ -423,6 +451,7 @@ fn every(house: &mut House, which: impl Fn(&Account) -> bool, event: &Event, now
 /// Lets `event` happen to one account, and keeps what follows for the others.
 fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &mut Vec<HouseEffect>) {
     let Some(account) = house.get(id).cloned() else { return forgotten(id, event, effects) };
+    let event = sleep::put_off(house, &account, event, now);
     // A provider that asks for a pause means the client, not one account.
     if let Event::Arrived {
         arrival: Arrival::Answered(Outcome::Transient { problem: Problem::RateLimited { .. }, retry_after, .. }),
@@ -431,6 +460,16 @@ fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &m
     {
         let wait = schedule::retry(id, Generation(0), 1, &Problem::Stopping, *retry_after);
         house.pauses.insert(budget(&account), now.plus(wait));
+    }
+    let mut reached = false;
+    if let Event::Arrived { arrival: Arrival::Answered(outcome), .. } = &event {
+        match outcome {
+            Outcome::Transient { problem: Problem::Unreachable { .. }, .. } => {
+                house.unreached.insert(budget(&account));
+            }
+            Outcome::Transient { .. } => {}
+            _ => reached = true,
+        }
     }
     let next = house.next_operation();
     let (account, Decided { effects: decided, records, forgotten }) = step(account, event, next, now);
@@ -441,6 +480,9 @@ fn happen(house: &mut House, id: &AccountId, event: Event, now: Now, effects: &m
         effects.push(HouseEffect::Account { account: id.clone(), generation: account.generation, operation, effect });
     }
     house.put(account, now);
+    if reached {
+        sleep::reached(house, id, now, effects);
+    }
     if forgotten {
         // Whoever waits for the sign-out is answered before the account is gone.
         answer_askers(house, 0, now, effects);
@@ -480,6 +522,7 @@ fn look(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
 
 /// Ends the sign-ins whose time is over, and takes away those that have been shown as failed for long enough.
 fn expire(house: &mut House, now: Now, effects: &mut Vec<HouseEffect>) {
+    sleep::expire(house, now, effects);
     lock::expire(house, now, effects);
     consent::expire(house, now, effects);
     house.attempts.retain(|attempt| !matches!(attempt.phase, Phase::Failed { .. }) || attempt.until.wait(now) > 0);

@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod schedule;
 pub mod scheme;
 pub mod show;
+pub mod sleep;
 pub mod time;
 pub mod view;
 pub mod words;

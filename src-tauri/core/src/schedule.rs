@@ -11,6 +11,9 @@ use std::time::Duration;
 /// default ([`least_validity`]), so that nobody has to wait for a refresh in ordinary times.
 pub const MARGIN_PART: u32 = 5;
 
+/// A session that the provider ends earlier than this is not refreshed for its own sake: its access tokens are.
+pub const SESSION_LEAST: Duration = Duration::from_secs(60 * 60);
+
 /// Where a refresh ends the access token before it, each one costs programs the rest of a token's life: it is due this
 /// long before the end, or a part of the lifetime where that is shorter.
 const LATE_MARGIN: Duration = Duration::from_secs(60);
@@ -43,6 +46,12 @@ pub const ASKER_RETRY: Duration = Duration::from_secs(10);
 /// it sends costs a provider one request in that time, however often it asks.
 pub const REJECTED_REST: Duration = Duration::from_secs(5 * 60);
 
+/// After the machine's sleep, refreshes begin after this: a network is seldom there at once.
+pub const WOKEN_FIRST: Duration = Duration::from_secs(2);
+
+/// They are spread over this much more, whoever's they are; so are those that waited for a provider that could not be reached.
+pub const WOKEN_SPREAD: Duration = Duration::from_secs(10);
+
 /// A stable number in 0..1000 for this account, generation and attempt.
 fn permille(account: &AccountId, generation: Generation, attempt: u32) -> u32 {
     let mut hasher = DefaultHasher::new();
@@ -63,6 +72,19 @@ pub fn due_late(account: &AccountId, generation: Generation, expires: Moment, li
 fn spread(account: &AccountId, generation: Generation, expires: Moment, margin: Duration) -> Moment {
     let spread = margin / SPREAD_PART * permille(account, generation, 0) / 1000;
     expires.earlier(margin + spread)
+}
+
+/// How long after the machine woke up what became due in its sleep is begun: never longer than half of what a new token
+/// lives, since whoever has short ones has programs that need them soon.
+pub fn woken(account: &AccountId, generation: Generation, lifetime: Option<i64>) -> Duration {
+    let soon = WOKEN_FIRST + reached(account, generation);
+    let lifetime = lifetime.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+    lifetime.map_or(soon, |lifetime| soon.min(lifetime / 2))
+}
+
+/// How long after a provider was reached again the others that wait for it begin.
+pub fn reached(account: &AccountId, generation: Generation) -> Duration {
+    WOKEN_SPREAD * permille(account, generation, 0) / 1000
 }
 
 /// How long to wait before try number `attempt` (the first retry is 1).

@@ -7,6 +7,7 @@ use larder_core::account::{Account, Event, Identity};
 use larder_core::effect::{Arrival, Trouble};
 use larder_core::house::{HouseEvent, MOST_AT_ONCE};
 use larder_core::problem::Problem;
+use larder_core::time::Now;
 use larder_core::view::KeychainState;
 
 fn all(home: &mut Home, event: &Event) {
@@ -81,6 +82,19 @@ fn a_pause_holds_for_every_account_of_the_client_and_then_all_go_on() {
 }
 
 #[test]
+fn a_pause_holds_for_what_is_ready_and_not_sent_yet() {
+    let mut home = Home::with_many(4);
+    home.pass(HOUR);
+    home.arrive("0", prepared());
+    home.arrive("0", rate_limited(home.now, seconds(120)));
+    for name in ["1", "2", "3"] {
+        let effects = home.arrive(name, prepared());
+        assert!(!sent(&effects) && discards(&effects), "{name}");
+    }
+    assert_eq!(begun(&home.pass(seconds(119))), 0);
+}
+
+#[test]
 fn a_pause_of_ten_to_the_nine_seconds_is_one_hour() {
     let mut home = Home::with_many(2);
     home.pass(HOUR);
@@ -98,13 +112,15 @@ fn a_pause_of_ten_to_the_nine_seconds_is_one_hour() {
 fn nothing_starts_while_the_machine_is_about_to_sleep_and_what_is_due_does_after() {
     let mut home = Home::with_many(2);
     home.send("0");
-    home.happen(HouseEvent::Quiet(true));
-    home.pass(HOUR);
+    home.happen(HouseEvent::Suspending);
+    // By the wall clock, which is set.
+    home.now = Now { wall: later(home.now, HOUR).wall, ..home.now };
+    home.tick();
     home.ask_for_token("1");
     assert_eq!(home.under_way(), 1, "only what was in flight");
     assert!(home.house.wake(home.now).is_none_or(|left| left > 0));
     home.refreshed("0");
-    assert_eq!(begun(&home.happen(HouseEvent::Quiet(false))), 1);
+    assert_eq!(begun(&home.happen(HouseEvent::Resumed)), 1);
 }
 
 #[test]
@@ -130,7 +146,7 @@ fn an_opened_keychain_gets_every_account_fresh_that_waited_for_it() {
 #[test]
 fn an_opened_keychain_starts_nothing_while_the_machine_is_about_to_sleep() {
     let mut home = locked();
-    home.happen(HouseEvent::Quiet(true));
+    home.happen(HouseEvent::Suspending);
     home.happen(HouseEvent::Keychain(KeychainState::Open));
     assert_eq!(home.under_way(), 0);
 }
@@ -161,7 +177,7 @@ fn refreshing_all_keeps_a_pause_that_the_provider_asked_for() {
 #[test]
 fn refreshing_all_starts_nothing_while_the_machine_is_about_to_sleep() {
     let mut home = Home::with_many(3);
-    home.happen(HouseEvent::Quiet(true));
+    home.happen(HouseEvent::Suspending);
     all(&mut home, &Event::RefreshSoon);
     assert_eq!(home.under_way(), 0);
 }

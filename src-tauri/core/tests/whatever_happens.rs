@@ -210,8 +210,13 @@ impl Life {
                 self.happen(HouseEvent::Keychain(state));
             }
             22 => {
-                let quiet = self.dice.one_in(3);
-                self.happen(HouseEvent::Quiet(quiet));
+                let event = match self.dice.below(6) {
+                    0 => HouseEvent::Quiet(true),
+                    1 | 2 => HouseEvent::Quiet(false),
+                    3 => HouseEvent::Suspending,
+                    _ => HouseEvent::Resumed,
+                };
+                self.happen(event);
             }
             23 => self.happen(HouseEvent::Corrected { provider: provider("work") }),
             24 | 25 => self.a_sign_in_begins(account),
@@ -523,7 +528,10 @@ impl Life {
                     }
                 }
                 HouseEffect::DropKeys { keep } => self.kept = Some(keep.clone()),
-                HouseEffect::Record { .. } | HouseEffect::RevokeAttempt { .. } | HouseEffect::ForgetAttempt { .. } => {}
+                HouseEffect::Record { .. }
+                | HouseEffect::RevokeAttempt { .. }
+                | HouseEffect::ForgetAttempt { .. }
+                | HouseEffect::HoldSleep { .. } => {}
             }
         }
         self.budget();
@@ -558,7 +566,7 @@ impl Life {
                 self.expect(Promise::OneRefreshAnAccount, others.is_empty(), || format!("{name}: {others:?}"));
                 let spent = others.contains(&Stage::Holding);
                 self.expect(Promise::SpentTokenNeverSentAgain, !spent, || format!("{name} begins again"));
-                let quiet = self.home.house.quiet;
+                let quiet = self.home.house.quiet || self.home.house.sleep.is_some();
                 self.expect(Promise::NothingStartsWhenQuiet, !quiet, || format!("{name} begins"));
                 let sealed = self.home.house.lock.sealed();
                 self.expect(Promise::NothingStartsWhenSealed, !sealed, || format!("{name} begins"));
@@ -710,6 +718,7 @@ impl Life {
     /// Everything that is under way ends well, and nobody does anything any more.
     fn come_to_rest(&mut self) {
         self.happen(HouseEvent::Quiet(false));
+        self.happen(HouseEvent::Resumed);
         self.happen(HouseEvent::Lock(LockEvent::Turned { to: LockState::Unlocked, by: None }));
         self.happen(HouseEvent::Keychain(KeychainState::Open));
         let ids: Vec<_> = self.home.house.accounts.iter().map(|account| account.id.clone()).collect();

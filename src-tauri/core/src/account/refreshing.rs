@@ -62,6 +62,53 @@ pub(super) fn look(account: &mut Account, next: Operation, now: Now, decided: &m
     }
 }
 
+/// The machine was asleep. What became due meanwhile, or did not reach its provider before, is begun in a moment: when the
+/// network had time to come back, and not at the same time as every other account.
+pub(super) fn woken(account: &mut Account, now: Now) {
+    let lifetime = account.reckoned().and_then(|access| access.lifetime);
+    let soon = now.plus(schedule::woken(&account.id, account.generation, lifetime));
+    if let Session::SignedIn { refresh: Refresh::Idle { due: Some(due) } } = &mut account.session
+        && due.left(now) <= 0
+    {
+        *due = soon;
+    }
+    if let Session::SignedIn { refresh: Refresh::Waiting { until, .. } } = &mut account.session
+        && until.wait(now) <= 0
+    {
+        *until = soon;
+    }
+    again(account, soon, now);
+}
+
+/// Its provider can be reached again.
+pub(super) fn reached(account: &mut Account, now: Now) {
+    let soon = now.plus(schedule::reached(&account.id, account.generation));
+    again(account, soon, now);
+}
+
+/// Who waits because the provider could not be reached begins anew then, if it would not do so earlier.
+fn again(account: &mut Account, soon: Moment, now: Now) {
+    if let Session::SignedIn {
+        refresh: Refresh::Waiting { until, attempt, problem: Problem::Unreachable { .. }, .. },
+    } = &mut account.session
+    {
+        *attempt = 0;
+        if soon.wait(now) < until.wait(now) {
+            *until = soon;
+        }
+    }
+}
+
+/// What is ready to be sent is not. Nothing was sent, so the journal's mark goes.
+pub(super) fn put_off(account: &mut Account, operation: Operation, now: Now, decided: &mut Decided) {
+    if let Session::SignedIn { refresh } = &mut account.session
+        && matches!(refresh, Refresh::Opening { operation: ours, resumed: false, .. } if *ours == operation)
+    {
+        *refresh = Refresh::Idle { due: Some(now.plus(Duration::ZERO)) };
+        decided.act(operation, Effect::Discard { spent: false });
+    }
+}
+
 /// Only its person can go on.
 fn needs_sign_in(account: &mut Account, why: Why, operation: Operation, now: Now, decided: &mut Decided) {
     if let Session::Undoable { refresh, .. } = &mut account.session {
