@@ -12,7 +12,7 @@ mod trouble;
 use crate::support::{Desktop, Provider};
 
 /// A desktop, a provider called "work" whose tokens live this long, and nobody signed in.
-fn desktop(access_lifetime: u32) -> (Desktop, Provider) {
+pub fn desktop(access_lifetime: u32) -> (Desktop, Provider) {
     let desktop = Desktop::new();
     let provider = Provider::start(&desktop.session, access_lifetime);
     desktop.session.add("work", &provider);
@@ -20,7 +20,7 @@ fn desktop(access_lifetime: u32) -> (Desktop, Provider) {
 }
 
 /// The same, with Ada signed in and the app running.
-fn signed_in(access_lifetime: u32, arguments: &[&str]) -> (Desktop, Provider) {
+pub fn signed_in(access_lifetime: u32, arguments: &[&str]) -> (Desktop, Provider) {
     let (mut desktop, provider) = desktop(access_lifetime);
     desktop.session.sign_in("work", "ada");
     desktop.start(arguments);

@@ -1,7 +1,10 @@
 //! What the promises are tested with: a private session with a real keychain, the real programs, a real server.
 
+pub mod canary;
 pub mod chromium;
 pub mod desktop;
+pub mod disk;
+pub mod faults;
 pub mod git_server;
 pub mod larder;
 pub mod mail_server;
@@ -13,6 +16,7 @@ pub mod prompts;
 pub mod provider;
 pub mod recipes;
 pub mod resource;
+pub mod secrets;
 pub mod session;
 pub mod tls;
 

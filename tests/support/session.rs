@@ -1,5 +1,6 @@
 //! A login session of its own: home, D-Bus, and a keychain in the state that the test is about.
 
+use super::disk::SmallDisk;
 use super::{Child, PATIENCE, support};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -39,6 +40,8 @@ pub enum Keyring {
 /// A session. Everything that it started ends with it.
 #[derive(Debug)]
 pub struct Session {
+    /// What the profile lies on, where that is not the home's own disk. It goes first.
+    disk: Option<SmallDisk>,
     home: tempfile::TempDir,
     variables: BTreeMap<OsString, OsString>,
     keyring: Option<Child>,
@@ -53,6 +56,15 @@ impl Session {
 
     /// A session with the keychain in this state.
     pub fn with(keyring: Keyring) -> Self {
+        Self::begin(keyring, false)
+    }
+
+    /// A session whose profile lies on a disk of its own, which can be filled.
+    pub fn on_a_small_disk() -> Self {
+        Self::begin(Keyring::Unlocked, true)
+    }
+
+    fn begin(keyring: Keyring, small: bool) -> Self {
         // Short: the path of a socket has room for 107 bytes.
         let home = tempfile::Builder::new().prefix("lt").tempdir().expect("a temporary folder");
         let at = |name: &str| home.path().join(name);
@@ -60,6 +72,7 @@ impl Session {
             std::fs::create_dir(at(folder)).expect("a folder");
         }
         private(&at("run"));
+        let disk = small.then(|| SmallDisk::mount(at("l")));
         private(&at("l"));
         // What most tests are not about: consent. Those that are take it away before the agent begins.
         std::fs::write(at("l/policy.toml"), "default = \"allow\"\n").expect("policy.toml");
@@ -84,7 +97,7 @@ impl Session {
             .expect("dbus-daemon");
         // It prints its address when it listens.
         first_line(bus.stdout.take().expect("piped"));
-        let mut session = Self { home, variables, keyring: None, _bus: Child(bus) };
+        let mut session = Self { disk, home, variables, keyring: None, _bus: Child(bus) };
         if keyring != Keyring::None {
             session.start_keyring();
         }
@@ -115,6 +128,11 @@ impl Session {
     /// Takes a variable away from every command to come.
     pub fn unset(&mut self, name: &str) {
         self.variables.remove(OsStr::new(name));
+    }
+
+    /// The disk that the profile lies on alone.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("a session on a small disk")
     }
 
     /// The session's home.

@@ -212,6 +212,26 @@ pub enum Message {
         /// Where the answer goes.
         reply: Reply,
     },
+    /// Another label is written down, or could not be.
+    Renamed {
+        /// Of which account.
+        account: AccountId,
+        /// The label.
+        label: String,
+        /// Whether it is.
+        result: Result<(), Problem>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// Another order of the accounts is written down, or could not be.
+    Arranged {
+        /// The order.
+        order: Vec<AccountId>,
+        /// Whether it is.
+        result: Result<(), Problem>,
+        /// Where the answer goes.
+        reply: Reply,
+    },
     /// The process was told to end.
     Stop,
 }
@@ -434,6 +454,8 @@ impl Agent {
             Message::Recognised { peer, account, asked, rejected, reply } => {
                 self.ask_for_newer(peer, account, asked, rejected, reply).await;
             }
+            Message::Renamed { account, label, result, reply } => self.renamed(account, label, result, reply).await,
+            Message::Arranged { order, result, reply } => self.rearranged(order, result, reply).await,
             Message::Stop => {}
         }
     }
@@ -565,8 +587,10 @@ impl Agent {
 }
 
 mod adopting;
+mod arranging;
 mod asking;
 mod consenting;
 mod moving;
 mod signing_in;
 mod tokens;
+mod trying;

@@ -17,7 +17,7 @@ use larder_core::names::AccountId;
 use larder_core::problem::Problem;
 use larder_core::protocol::AuditFilter;
 use larder_core::time::{WallTime, millis};
-use larder_core::view::{AuditHead, AuditReport, AuditRow, EventView};
+use larder_core::view::{AuditHead, AuditReport, AuditRow, EventView, LastUse};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -129,6 +129,15 @@ impl Audit {
         // What is there can be read where nothing can be written.
         let _ = self.tell(Command::Write).await;
         self.database.run(move |connection| rows::list(connection, &filter, account.as_ref())).await
+    }
+
+    /// The last hand-out of each account.
+    ///
+    /// # Errors
+    /// [`Problem::DatabaseDamaged`] and its kin.
+    pub async fn last_uses(&self) -> Result<Vec<LastUse>, Problem> {
+        let _ = self.tell(Command::Write).await;
+        self.database.run(|connection| rows::last_uses(connection)).await
     }
 
     /// Looks whether every row is as it was written, and as it was when a head was noted.

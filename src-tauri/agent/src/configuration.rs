@@ -7,7 +7,7 @@ use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
 use larder_core::git::{Destination, GitAccount, GitCandidate};
 use larder_core::house::gone;
-use larder_core::names::ProviderName;
+use larder_core::names::{AccountId, ProviderName};
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::protocol::{Answer, Decision, Request, Rule};
@@ -24,6 +24,8 @@ pub struct Configuration {
     providers: Watched<Providers>,
     policy: Watched<Policy>,
     settings: Watched<Settings>,
+    /// The folder of databases.
+    data: PathBuf,
     demo: Option<(u64, Provider)>,
     /// The policy was changed by hand since this was last asked.
     policy_changed: bool,
@@ -87,6 +89,7 @@ impl Configuration {
                 Watched::new(profile.policy(), policy::read)
             },
             settings: Watched::new(profile.settings(), settings::read),
+            data: profile.data.clone(),
             demo: None,
             policy_changed: false,
             secrets,
@@ -153,6 +156,18 @@ impl Configuration {
         Ok(removed)
     }
 
+    /// An account is about to be called something else: rules that name it by its label name it by its id from now on.
+    ///
+    /// # Errors
+    /// [`Problem::BadConfig`], [`Problem::NotWritten`]: then it keeps its label, or rules would no longer be about it.
+    pub fn name_by_id(&mut self, label: &str, account: &AccountId) -> Result<(), Problem> {
+        policy::name_by_id(&self.policy.path, label, account)?;
+        self.policy.reload();
+        settings::name_by_id(&self.settings.path, label, account)?;
+        self.settings.reload();
+        Ok(())
+    }
+
     /// What is wrong with the files now.
     pub fn problems(&self) -> Vec<Problem> {
         let problems = self.providers.problem.iter().chain(&self.policy.problem).chain(&self.settings.problem);
@@ -167,6 +182,17 @@ impl Configuration {
     /// The settings, as they could last be read.
     pub fn settings(&self) -> Settings {
         self.settings.good.clone().unwrap_or_default()
+    }
+
+    /// The settings, for people.
+    ///
+    /// # Errors
+    /// What is wrong with `config.toml`: what stands there is not what is in force.
+    pub fn shown_settings(&self) -> Result<Answer, Problem> {
+        if let Some(problem) = &self.settings.problem {
+            return Err(problem.clone());
+        }
+        Ok(Answer::Settings(Box::new(self.settings().view(&self.settings.path, &self.data))))
     }
 
     /// They can be read, but not be used.

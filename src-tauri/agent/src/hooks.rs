@@ -1,6 +1,6 @@
 //! Hooks: the person's own commands, run when something happened. They learn what and where, never a token.
 
-use crate::settings::Hooks;
+use larder_core::preferences::Hooks;
 use larder_core::problem::Exit;
 use larder_core::view::{EventKind, EventView};
 use std::process::Stdio;

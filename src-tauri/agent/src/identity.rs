@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::grants::{Endpoints, Tokens};
-use crate::http::{Http, host};
+use crate::http::{Http, Response, host};
 use crate::id_token::{self, Claims, Expected, Kind, Rejected, To};
 use crate::jwks::Jwks;
 use crate::providers::{self, Userinfo, UserinfoMethod};
@@ -55,6 +55,29 @@ pub struct Finder<'a> {
     pub provider: &'a str,
     /// How userinfo is asked for and read.
     pub userinfo: &'a Userinfo,
+}
+
+/// Asks a provider's userinfo, as that provider wants it.
+///
+/// # Errors
+/// [`Problem::Unreachable`] and its kin.
+pub async fn ask_userinfo(
+    http: &Http,
+    clock: &dyn Clock,
+    userinfo: &Userinfo,
+    url: &Url,
+    tokens: &Tokens,
+) -> Result<Response, Problem> {
+    match userinfo {
+        Userinfo { method: UserinfoMethod::Get, headers, .. } if headers.is_empty() => {
+            crate::dpop::get(http, clock, url, tokens).await
+        }
+        // A provider's own, which no standard describes and no key binds.
+        Userinfo { method, headers, .. } => {
+            let bearer = OnWire::new(tokens.access_token.expose_secret().to_owned());
+            Ok(http.ask(*method == UserinfoMethod::Post, url, &bearer, headers).await?)
+        }
+    }
 }
 
 /// What the ID token of a refresh says.
@@ -192,16 +215,7 @@ impl Finder<'_> {
 
     async fn userinfo(&self, url: &str, tokens: &Tokens) -> Result<Claims, Problem> {
         let url = Url::parse(url).map_err(|_| self.bad_userinfo("it is not a URL"))?;
-        let response = match self.userinfo {
-            Userinfo { method: UserinfoMethod::Get, headers, .. } if headers.is_empty() => {
-                crate::dpop::get(self.http, self.clock, &url, tokens).await?
-            }
-            // A provider's own, which no standard describes and no key binds.
-            Userinfo { method, headers, .. } => {
-                let bearer = OnWire::new(tokens.access_token.expose_secret().to_owned());
-                self.http.ask(*method == UserinfoMethod::Post, &url, &bearer, headers).await?
-            }
-        };
+        let response = ask_userinfo(self.http, self.clock, self.userinfo, &url, tokens).await?;
         if response.status != 200 {
             return Err(Problem::ProviderTrouble { host: host(&url), status: response.status });
         }

@@ -3,8 +3,15 @@
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::words::sentence;
+use std::alloc::System;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Overwrites what is given back. Tokens pass through the buffers of HTTP, JSON and the system's bus, whose libraries do not
+/// clear them; what Larder itself holds of a secret is cleared by its type.
+#[global_allocator]
+static MEMORY: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -23,7 +30,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), Problem> {
-    no_core_dumps();
+    larder_agent::crash::leave_nothing();
     let handed_over = larder_agent::socket::handed_over();
     let profile = Profile::locate(|name| std::env::var_os(name))?;
     // One thread serves: an answer then needs no hand-over, and an idle agent wakes one thread. What blocks (database,
@@ -36,18 +43,6 @@ fn start() -> Result<(), Problem> {
     // A keychain call that hangs must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
-}
-
-/// A dump of this process would hold keys and tokens.
-fn no_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // A dump that is piped to a program does not heed the limit.
-    #[cfg(target_os = "linux")]
-    let limited = limited.and(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
-    if limited.is_err() {
-        tracing::warn!("core dumps cannot be turned off");
-    }
 }
 
 /// The last line of the log says why there is no agent, for whoever started it; a person reads a sentence.

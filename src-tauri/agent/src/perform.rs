@@ -160,6 +160,14 @@ impl Hands {
         Ok(key)
     }
 
+    /// Lets go of a key with which nothing was written. What cannot be deleted opens nothing, and stays.
+    pub async fn drop_key(&self, account: &AccountId) {
+        lock(&self.keys).remove(account);
+        if let Err(problem) = self.keychain.delete(account).await {
+            tracing::warn!("a key that opens nothing stays: {}", larder_core::words::sentence(&problem));
+        }
+    }
+
     /// The secret of a grant's client, where it authenticates with one.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::providers::{parse, unreadable};
 use larder_core::account::Account;
+use larder_core::names::AccountId;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Decision, Rule};
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,21 @@ pub fn remove(path: &Path, program: &str, account: &str, known: &[Account]) -> R
     }
     write(path, &policy)?;
     Ok(true)
+}
+
+/// Has rules that name an account by this label name it by its id, which stays when the label does not. Nothing is written
+/// where there is none.
+///
+/// # Errors
+/// [`Problem::BadConfig`], [`Problem::NotWritten`].
+pub fn name_by_id(path: &Path, label: &str, account: &AccountId) -> Result<(), Problem> {
+    let mut policy = read(path)?;
+    let mut named = policy.rules.iter_mut().filter(|rule| rule.account == label).peekable();
+    if named.peek().is_none() {
+        return Ok(());
+    }
+    named.for_each(|rule| rule.account = account.0.clone());
+    write(path, &policy)
 }
 
 /// Whether two names are those of one account: its label and its id.

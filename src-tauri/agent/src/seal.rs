@@ -7,6 +7,7 @@
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use std::fmt;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The format that is written.
@@ -15,9 +16,13 @@ const VERSION: u8 = 1;
 /// The length of the nonce, in bytes; random ones of this length never repeat in practice.
 const NONCE: usize = 24;
 
-/// An account's data key. It lives in the OS keychain and in memory, nowhere else.
+/// The length of a key, in bytes.
+const KEY: usize = 32;
+
+/// An account's data key. It lives in the OS keychain and in memory, nowhere else: shared, because a value that is copied
+/// or moved leaves its bytes behind where it was.
 #[derive(Clone)]
-pub struct DataKey(Zeroizing<[u8; 32]>);
+pub struct DataKey(Arc<Zeroizing<[u8; 32]>>);
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,23 +36,31 @@ impl DataKey {
     /// # Errors
     /// Where the system has none to give.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::fill(bytes.as_mut())?;
-        Ok(Self(bytes))
+        let mut random = Ok(());
+        let key = Self::filled(|bytes| random = getrandom::fill(bytes));
+        random.map(|()| key)
     }
 
     /// The one that these bytes are, if they are 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(Self(Zeroizing::new(bytes.try_into().ok()?)))
+        (bytes.len() == KEY).then(|| Self::filled(|key| key.copy_from_slice(bytes)))
+    }
+
+    /// One whose bytes are written where they stay.
+    fn filled(fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Arc::new(Zeroizing::new([0; KEY]));
+        // It is new, so nobody shares it yet.
+        fill(Arc::make_mut(&mut key).as_mut_slice());
+        Self(key)
     }
 
     /// The bytes, for the keychain.
-    pub fn bytes(&self) -> &[u8; 32] {
+    pub fn bytes(&self) -> &[u8; KEY] {
         &self.0
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.0).into())
+        XChaCha20Poly1305::new((&**self.0).into())
     }
 }
 

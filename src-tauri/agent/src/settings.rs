@@ -2,11 +2,14 @@
 
 use crate::providers::{parse, unreadable};
 use larder_core::git::GitRule;
+use larder_core::names::AccountId;
+use larder_core::preferences::{Hooks, Language, Notify, SettingsChange, SettingsView, Theme};
 use larder_core::problem::Problem;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml_edit::{DocumentMut, Item, TableLike};
 use url::Url;
 
 /// The person's settings. What is left out is as it was before there were any.
@@ -35,6 +38,12 @@ pub struct Settings {
     /// When Larder locks by itself.
     #[serde(default)]
     pub lock: Lock,
+    /// How the window is.
+    #[serde(default)]
+    pub window: Window,
+    /// What is told by notification.
+    #[serde(default)]
+    pub notify: Notify,
 }
 
 /// When Larder locks by itself.
@@ -94,22 +103,16 @@ impl Store {
     }
 }
 
-/// What runs when.
+/// How the window is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hooks {
-    /// An account was signed in.
-    #[serde(default)]
-    pub on_sign_in: Vec<String>,
-    /// An account was signed out.
-    #[serde(default)]
-    pub on_sign_out: Vec<String>,
-    /// An account was refreshed.
-    #[serde(default)]
-    pub on_refresh: Vec<String>,
-    /// An account wants its person: a sign-in, or something to correct.
-    #[serde(default)]
-    pub on_attention: Vec<String>,
+#[serde(deny_unknown_fields, default)]
+pub struct Window {
+    /// How it looks.
+    pub theme: Theme,
+    /// The language of its words.
+    pub language: Language,
+    /// The program that opens a sign-in's page, with its arguments; the system's own where it is empty.
+    pub browser: Vec<String>,
 }
 
 /// Reads `config.toml`. A file that is not there sets nothing.
@@ -158,6 +161,118 @@ pub fn store(path: &Path) -> Result<Store, Problem> {
     }
 }
 
+impl Settings {
+    /// For people.
+    pub fn view(&self, file: &Path, data: &Path) -> SettingsView {
+        SettingsView {
+            theme: self.window.theme,
+            language: self.window.language,
+            browser: self.window.browser.clone(),
+            notify: self.notify,
+            idle_minutes: self.lock.idle_minutes.map(NonZeroU32::get),
+            hooks: self.hooks.clone(),
+            data: data.display().to_string(),
+            config: file.display().to_string(),
+            store: self.keychain.store.name().to_owned(),
+        }
+    }
+}
+
+/// Writes what is to be set into `config.toml`; what else stands there stays, comments too.
+///
+/// # Errors
+/// [`Problem::BadConfig`] where the file cannot be read as it is, or could not afterwards; [`Problem::NotWritten`].
+pub fn change(path: &Path, change: &SettingsChange) -> Result<(), Problem> {
+    // One that cannot be read is its person's to correct: nothing is written over it.
+    read(path)?;
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|error| unreadable(path, &error))?,
+    };
+    let internal = || Problem::Internal { detail: "config.toml cannot be changed".to_owned() };
+    let mut document = text.parse::<DocumentMut>().map_err(|_| internal())?;
+    let mut set = |table: &str, key: &str, value: Option<Item>| -> Result<(), Problem> {
+        let entry = document.entry(table).or_insert_with(toml_edit::table);
+        let table = entry.as_table_like_mut().ok_or_else(internal)?;
+        match value {
+            Some(value) => table.insert(key, value),
+            None => table.remove(key),
+        };
+        Ok(())
+    };
+    if let Some(theme) = change.theme {
+        set("window", "theme", kebab(&theme))?;
+    }
+    if let Some(language) = change.language {
+        set("window", "language", kebab(&language))?;
+    }
+    if let Some(browser) = &change.browser {
+        set("window", "browser", list(browser))?;
+    }
+    if let Some(notify) = change.notify {
+        for (key, on) in [("sign_in", notify.sign_in), ("recovered", notify.recovered), ("asks", notify.asks)] {
+            set("notify", key, Some(toml_edit::value(on)))?;
+        }
+    }
+    if let Some(minutes) = change.idle_minutes {
+        let minutes = minutes.and_then(NonZeroU32::new);
+        set("lock", "idle_minutes", minutes.map(|minutes| toml_edit::value(i64::from(minutes.get()))))?;
+    }
+    if let Some(hooks) = &change.hooks {
+        let Hooks { on_sign_in, on_sign_out, on_refresh, on_attention } = hooks;
+        for (key, command) in [
+            ("on_sign_in", on_sign_in),
+            ("on_sign_out", on_sign_out),
+            ("on_refresh", on_refresh),
+            ("on_attention", on_attention),
+        ] {
+            set("hooks", key, list(command))?;
+        }
+    }
+    let text = document.to_string();
+    let after: Settings = parse(path, &text)?;
+    check(path, &text, &after)?;
+    crate::folders::replace(path, &text)
+}
+
+/// Has rules for git that name an account by this label name it by its id, which stays when the label does not. Nothing is
+/// written where there is none.
+///
+/// # Errors
+/// As [`change`].
+pub fn name_by_id(path: &Path, label: &str, account: &AccountId) -> Result<(), Problem> {
+    if read(path)?.git.rules.iter().all(|rule| rule.account != label) {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let internal = || Problem::Internal { detail: "config.toml cannot be changed".to_owned() };
+    let mut document = text.parse::<DocumentMut>().map_err(|_| internal())?;
+    let rules = document.get_mut("git").and_then(|git| git.get_mut("rule")).ok_or_else(internal)?;
+    let put = |rule: &mut dyn TableLike| {
+        if rule.get("account").and_then(Item::as_str) == Some(label) {
+            rule.insert("account", toml_edit::value(account.as_str()));
+        }
+    };
+    match rules {
+        Item::ArrayOfTables(rules) => rules.iter_mut().for_each(|rule| put(rule)),
+        Item::Value(toml_edit::Value::Array(rules)) => {
+            rules.iter_mut().filter_map(toml_edit::Value::as_inline_table_mut).for_each(|rule| put(rule));
+        }
+        _ => return Err(internal()),
+    }
+    crate::folders::replace(path, &document.to_string())
+}
+
+/// A word, as it is written in the file.
+fn kebab(value: &impl serde::Serialize) -> Option<Item> {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(toml_edit::value))
+}
+
+/// A program with its arguments; none where there is no program.
+fn list(command: &[String]) -> Option<Item> {
+    (!command.is_empty()).then(|| toml_edit::value(command.iter().collect::<toml_edit::Array>()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +317,71 @@ mod tests {
         assert_eq!(Settings::default().lock.idle_after(), None);
         std::fs::write(&path, "[lock]\nidle_minutes = 0\n").unwrap();
         assert!(matches!(read(&path), Err(Problem::BadConfig { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_rule_for_git_goes_on_under_the_account_s_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let rules = [
+            "[[git.rule]]\nhost = \"a\"\naccount = \"work\" # mine\n[[git.rule]]\nhost = \"b\"\naccount = \"home\"\n",
+            "git = { rule = [{ host = \"a\", account = \"work\" }, { host = \"b\", account = \"home\" }] }\n",
+        ];
+        for text in rules {
+            std::fs::write(&path, text).unwrap();
+            name_by_id(&path, "work", &"id-1".into()).unwrap();
+            let accounts = read(&path).unwrap().git.rules.into_iter().map(|rule| rule.account).collect::<Vec<_>>();
+            assert_eq!(accounts, ["id-1", "home"], "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        name_by_id(&path, "work", &"id-1".into()).unwrap();
+        assert!(!path.exists(), "nothing to write");
+    }
+
+    #[test]
+    fn what_is_set_stands_in_the_file_beside_what_stood_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "# mine\nproxy = \"http://proxy.example:3128\"\n\n[hooks]\non_refresh = [\"a\"] # b\n")
+            .unwrap();
+        let hooks = Hooks { on_attention: vec!["tell".to_owned(), "me".to_owned()], ..Hooks::default() };
+        let set = SettingsChange {
+            theme: Some(Theme::Dark),
+            language: Some(Language::De),
+            browser: Some(vec!["firefox".to_owned(), "-P".to_owned(), "my work".to_owned()]),
+            notify: Some(Notify { asks: false, ..Notify::default() }),
+            idle_minutes: Some(Some(30)),
+            hooks: Some(hooks.clone()),
+        };
+        change(&path, &set).unwrap();
+        let after = read(&path).unwrap();
+        assert_eq!(after.proxy.as_deref(), Some("http://proxy.example:3128"));
+        assert_eq!((after.window.theme, after.window.language), (Theme::Dark, Language::De));
+        assert_eq!(after.window.browser, ["firefox", "-P", "my work"]);
+        assert!(after.notify.sign_in && !after.notify.asks);
+        assert_eq!(after.lock.idle_after(), Some(Duration::from_secs(1800)));
+        assert_eq!(after.hooks, hooks);
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("# mine\n"));
+        change(&path, &SettingsChange { idle_minutes: Some(None), ..SettingsChange::default() }).unwrap();
+        assert_eq!(read(&path).unwrap(), Settings { lock: Lock::default(), ..after });
+    }
+
+    #[test]
+    fn nothing_is_written_over_settings_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[hooks]\non_refrehs = []\n").unwrap();
+        let set = SettingsChange { theme: Some(Theme::Dark), ..SettingsChange::default() };
+        assert!(matches!(change(&path, &set), Err(Problem::BadConfig { line: 2, .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "[hooks]\non_refrehs = []\n");
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_change_stays_and_null_is_never() {
+        let read = |text: &str| serde_json::from_str::<SettingsChange>(text).unwrap();
+        assert_eq!(read("{}").idle_minutes, None);
+        assert_eq!(read(r#"{"idle_minutes":null}"#).idle_minutes, Some(None));
+        assert_eq!(read(r#"{"idle_minutes":5}"#).idle_minutes, Some(Some(5)));
     }
 
     #[test]

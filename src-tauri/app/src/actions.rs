@@ -8,7 +8,7 @@ use larder_core::names::{AccountId, AttemptId, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Authentication, MOST_CALLBACK, OnWire, Request};
 use larder_core::view::{EventView, RedirectKind};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// As many events as the window shows.
@@ -34,6 +34,15 @@ pub struct More {
     /// Its person is to authenticate anew, whatever session the browser has.
     #[serde(default)]
     pub anew: bool,
+}
+
+/// What a provider answered to an account's token.
+#[derive(Debug, Serialize)]
+pub struct Tested {
+    host: String,
+    /// HTTP's.
+    status: u16,
+    ms: u64,
 }
 
 /// Starts a sign-in and opens the browser. Fails before the browser opens where its answer could not come back.
@@ -69,7 +78,7 @@ pub fn sign_in(
     // The attempt lives on if no browser opens: its link can be copied. A code is to be read first, and may be for a phone;
     // and where there is no person, nobody has anything to open.
     if !matches!(redirect, RedirectKind::Device | RedirectKind::ClientCredentials) {
-        browser::open(&authorization_url)?;
+        browser::open(&authorization_url, &link.browser())?;
     }
     Ok(attempt)
 }
@@ -92,7 +101,7 @@ pub fn cancel_sign_in(link: &Link, attempt: AttemptId) -> Result<(), Problem> {
 /// Opens the browser once more for a sign-in that waits.
 pub fn open_again(link: &Link, attempt: AttemptId) -> Result<(), Problem> {
     link.notice(None);
-    browser::open(&authorization_url(link, attempt)?)
+    browser::open(&authorization_url(link, attempt)?, &link.browser())
 }
 
 /// The authorization URL of a sign-in that waits.
@@ -147,10 +156,28 @@ pub fn sign_out(link: &Link, account: AccountId, how: SignOut) -> Result<(), Pro
 pub fn sign_out_in_browser(link: &Link, account: AccountId) -> Result<(), Problem> {
     link.notice(None);
     match link.ask(Request::BrowserSignOut { account: account.0 })? {
-        Answer::BrowserSignOut { url: Some(url) } => browser::open(&url),
+        Answer::BrowserSignOut { url: Some(url) } => browser::open(&url, &link.browser()),
         // It was offered, so the account went meanwhile, or was signed in elsewhere.
         Answer::BrowserSignOut { url: None } => Ok(()),
         _ => Err(unexpected("browser-sign-out")),
+    }
+}
+
+/// Gives an account another label.
+pub fn rename(link: &Link, account: AccountId, label: String) -> Result<(), Problem> {
+    done(link.ask(Request::Rename { account: account.0, label })?, "rename")
+}
+
+/// Puts an account before another one, or at the end.
+pub fn place(link: &Link, account: AccountId, before: Option<AccountId>) -> Result<(), Problem> {
+    done(link.ask(Request::Arrange { account: account.0, before: before.map(|before| before.0) })?, "arrange")
+}
+
+/// Asks the provider who an account is, with its token.
+pub fn test(link: &Link, account: AccountId) -> Result<Tested, Problem> {
+    match link.ask_long(Request::Test { account: account.0 })? {
+        Answer::Tested { host, status, milliseconds } => Ok(Tested { host, status, ms: milliseconds }),
+        _ => Err(unexpected("test")),
     }
 }
 

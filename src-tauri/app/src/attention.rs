@@ -6,6 +6,7 @@ use crate::notices::Notice;
 use crate::notify;
 use crate::shell::{self, Shell};
 use crate::window::{self, Page};
+use larder_core::preferences::Notify;
 use larder_core::view::HouseView;
 use std::time::{Duration, Instant};
 use tauri::{AppHandle, Manager};
@@ -31,6 +32,7 @@ pub fn see(app: &AppHandle, house: &HouseView) {
     let next = notices.next();
     let asks = notices.asks(house);
     drop(notices);
+    let told = shell.link.notify();
     if let Some(notice) = asks {
         // Only its person can go on, and a program waits.
         window::open(app, None, None);
@@ -39,14 +41,20 @@ pub fn see(app: &AppHandle, house: &HouseView) {
             // It may be answered by now, or its window be seen.
             if !window::is_in_front(app) && house.is_some_and(|house| !notice.is_over(&house)) {
                 window::call(app);
-                notify::show(app, notice, |_| {});
+                if wanted(&notice, told) {
+                    notify::show(app, notice, |_| {});
+                }
             }
         });
     }
     if let Some(next) = next.filter(|next| before != Some(*next)) {
         later(app, next.saturating_duration_since(Instant::now()), |app| {
-            for notice in lock(&app.state::<Shell>().notices).due(Instant::now()) {
-                notify::show(app, notice, |_| {});
+            let shell = app.state::<Shell>();
+            let told = shell.link.notify();
+            for notice in lock(&shell.notices).due(Instant::now()) {
+                if wanted(&notice, told) {
+                    notify::show(app, notice, |_| {});
+                }
             }
         });
     }
@@ -96,6 +104,16 @@ pub fn clicked(app: &AppHandle, notice: &Notice, token: Option<String>) {
         Notice::Recovered(_) | Notice::SignedIn { .. } | Notice::Background => {
             window::open(app, Some(Page::Accounts), token);
         }
+    }
+}
+
+/// Whether its person wants to be told of it.
+fn wanted(notice: &Notice, told: Notify) -> bool {
+    match notice {
+        Notice::SignIn(_) => told.sign_in,
+        Notice::Recovered(_) => told.recovered,
+        Notice::Asks { .. } => told.asks,
+        Notice::SignedIn { .. } | Notice::Background => true,
     }
 }
 

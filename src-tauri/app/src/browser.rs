@@ -2,6 +2,7 @@
 //! system's opener as one argument, never through a shell.
 
 use larder_core::problem::Problem;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -9,25 +10,38 @@ use url::{Host, Url};
 /// it knows no browser; one that still runs then has become the browser.
 const WATCHED: Duration = Duration::from_secs(2);
 
-/// Opens `text` where it is an address that a sign-in may lead to.
+/// Opens `text` where it is an address that a sign-in may lead to, in this browser (a program with its arguments), or in
+/// the system's own where it is empty.
 ///
 /// # Errors
 /// [`Problem::NotLoopback`] for plain http elsewhere, [`Problem::Internal`] for anything that is no web address, or
 /// where no browser starts.
-pub fn open(text: &str) -> Result<(), Problem> {
-    start(&allowed(text)?)
+pub fn open(text: &str, browser: &[String]) -> Result<(), Problem> {
+    start(&allowed(text)?, browser)
 }
 
 /// Opens `text` where it is a page on the web, for its person to read.
 ///
 /// # Errors
 /// [`Problem::Internal`] for anything that is not https, or where no browser starts.
-pub fn open_web(text: &str) -> Result<(), Problem> {
+pub fn open_web(text: &str, browser: &[String]) -> Result<(), Problem> {
     let url = allowed(text)?;
-    if url.scheme() == "https" { start(&url) } else { Err(no_address(&format!("its scheme is {}", url.scheme()))) }
+    if url.scheme() == "https" {
+        start(&url, browser)
+    } else {
+        Err(no_address(&format!("its scheme is {}", url.scheme())))
+    }
 }
 
-fn start(url: &Url) -> Result<(), Problem> {
+fn start(url: &Url, browser: &[String]) -> Result<(), Problem> {
+    if let [program, arguments @ ..] = browser {
+        // Its output is nobody's; it goes on when this app ends.
+        let started =
+            Command::new(program).args(arguments).arg(url.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        return started.map(|child| drop(std::thread::spawn(|| reap(child)))).map_err(|error| Problem::Internal {
+            detail: format!("the browser that is set, {program}, could not be started: {}", error.kind()),
+        });
+    }
     let opened = if cfg!(windows) {
         open::that_detached(url.as_str())
     } else {
@@ -35,6 +49,11 @@ fn start(url: &Url) -> Result<(), Problem> {
     };
     // The error's text would repeat the whole command, and with it the URL and its state: only its kind is shown.
     opened.map_err(|error| Problem::Internal { detail: format!("no browser could be opened: {}", error.kind()) })
+}
+
+/// A process that has ended is to be asked how, or its entry stays in the system's table.
+fn reap(mut child: Child) {
+    let _ = child.wait();
 }
 
 /// The address, if it is https, or http on this computer.
@@ -91,7 +110,7 @@ mod tests {
     #[test]
     fn a_page_to_read_is_https() {
         for bad in ["http://127.0.0.1:4747/", "file:///etc/passwd", "http://example.com/"] {
-            assert!(open_web(bad).is_err(), "{bad}");
+            assert!(open_web(bad, &[]).is_err(), "{bad}");
         }
     }
 

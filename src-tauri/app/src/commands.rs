@@ -1,16 +1,19 @@
 //! The window's commands: exactly these, each allowed by name in `capabilities/main.json`. None takes or gives a
 //! token, verifier, code or key; a client secret comes in by one, and out by none. A command that fails rejects with the [`Problem`].
 
-use crate::actions::{self, More, SignOut};
+use crate::actions::{self, More, SignOut, Tested};
 use crate::consent::{self, Policy};
 use crate::link::Link;
 use crate::picture::{self, Picture};
+use crate::preferences::{self, Settings};
 use crate::providers::{self, Found, NewProvider, Secret};
 use crate::window;
+use crate::{activity, choose};
 use larder_core::names::{AccountId, AttemptId, PromptId, ProviderName};
 use larder_core::problem::Problem;
 use larder_core::protocol::{Choice, Decision, OnWire};
-use larder_core::view::{EventView, HouseView, RedirectKind, ReportLine};
+use larder_core::time::WallTime;
+use larder_core::view::{EventView, HouseView, LastUse, RedirectKind, ReportLine};
 use std::sync::Arc;
 use tauri::{AppHandle, State};
 use tauri_plugin_clipboard_manager::ClipboardExt;
@@ -209,6 +212,86 @@ pub async fn events(agent: Agent<'_>) -> Result<Vec<EventView>, Problem> {
     off(&agent, actions::events).await
 }
 
+#[tauri::command]
+pub async fn rename(agent: Agent<'_>, account: AccountId, label: String) -> Result<(), Problem> {
+    off(&agent, move |link| actions::rename(link, account, label)).await
+}
+
+#[tauri::command]
+pub async fn place(agent: Agent<'_>, account: AccountId, before: Option<AccountId>) -> Result<(), Problem> {
+    off(&agent, move |link| actions::place(link, account, before)).await
+}
+
+/// The token goes from the agent to the provider; what comes here is whether it was accepted.
+#[tauri::command]
+pub async fn test(agent: Agent<'_>, account: AccountId) -> Result<Tested, Problem> {
+    off(&agent, |link| actions::test(link, account)).await
+}
+
+#[tauri::command]
+pub async fn history(agent: Agent<'_>, account: AccountId, since: WallTime) -> Result<Vec<EventView>, Problem> {
+    off(&agent, move |link| activity::history(link, account, since)).await
+}
+
+#[tauri::command]
+pub async fn last_uses(agent: Agent<'_>) -> Result<Vec<LastUse>, Problem> {
+    off(&agent, activity::last_uses).await
+}
+
+#[tauri::command]
+pub async fn activity(agent: Agent<'_>, filter: activity::Filter) -> Result<Vec<EventView>, Problem> {
+    off(&agent, move |link| activity::search(link, &filter)).await
+}
+
+/// Where the file is.
+#[tauri::command]
+pub async fn save_activity(
+    agent: Agent<'_>,
+    filter: activity::Filter,
+    format: activity::Format,
+) -> Result<String, Problem> {
+    off(&agent, move |link| activity::save(link, &filter, format)).await
+}
+
+#[tauri::command]
+pub async fn settings(agent: Agent<'_>) -> Result<Settings, Problem> {
+    off(&agent, preferences::settings).await
+}
+
+#[tauri::command]
+pub async fn change_settings(agent: Agent<'_>, change: preferences::Change) -> Result<Settings, Problem> {
+    off(&agent, |link| preferences::change(link, change)).await
+}
+
+#[tauri::command]
+pub async fn open_folder(agent: Agent<'_>) -> Result<(), Problem> {
+    off(&agent, preferences::open_folder).await
+}
+
+/// A passphrase comes in here and goes to the agent. Where the file is goes out.
+#[tauri::command]
+pub async fn export_accounts(
+    agent: Agent<'_>,
+    accounts: Vec<AccountId>,
+    passphrase: Secret,
+) -> Result<String, Problem> {
+    off(&agent, move |link| preferences::export(link, accounts, passphrase)).await
+}
+
+/// The file is chosen in the system's own dialog.
+#[tauri::command]
+pub async fn import_accounts(app: AppHandle, agent: Agent<'_>, passphrase: Secret) -> Result<usize, Problem> {
+    match choose::file(&app, "Accounts of another machine").await {
+        Some(path) => off(&agent, move |link| preferences::import(link, path, passphrase)).await,
+        None => Ok(0),
+    }
+}
+
+#[tauri::command]
+pub async fn reset(agent: Agent<'_>) -> Result<(), Problem> {
+    off(&agent, preferences::reset).await
+}
+
 /// The window has drawn what there is: it may be seen.
 #[tauri::command]
 pub async fn ready(app: AppHandle) {
@@ -227,7 +310,7 @@ mod tests {
             .filter_map(|text| text.strip_prefix("pub async fn ")?.split('(').next())
             .map(|name| format!("allow-{}", name.replace('_', "-")))
             .collect();
-        assert_eq!(expected.len(), 30);
+        assert_eq!(expected.len(), 43);
         expected.extend(["core:event:allow-listen", "core:event:allow-unlisten"].map(str::to_owned));
         expected.sort();
         let mut allowed: Vec<&str> =

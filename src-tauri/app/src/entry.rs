@@ -27,20 +27,29 @@ pub fn text(program: &str) -> Option<String> {
     ))
 }
 
-/// The entry that starts `program` at login, hidden; `None` where the path cannot be written in one.
-pub fn at_login(program: &str) -> Option<String> {
+/// The entry that starts `program` at login, without a window or with one; `None` where the path cannot be written in one.
+pub fn at_login(program: &str, hidden: bool) -> Option<String> {
     let exec = quoted(program)?;
+    let hidden = if hidden { HIDDEN } else { "" };
     Some(format!(
         "[Desktop Entry]\n\
          # Written by Larder's menu, “Start at login”, which also removes it.\n\
          Type=Application\n\
          Name=Larder\n\
          Comment=Keeps your accounts signed in\n\
-         Exec={exec} --hidden\n\
+         Exec={exec}{hidden}\n\
          Icon=larder-desktop\n\
          Terminal=false\n\
          X-GNOME-Autostart-enabled=true\n"
     ))
+}
+
+/// What makes it start without a window.
+const HIDDEN: &str = " --hidden";
+
+/// Whether this entry starts Larder without a window.
+pub fn starts_hidden(entry: &str) -> bool {
+    entry.lines().any(|line| line.starts_with("Exec=") && line.ends_with(HIDDEN))
 }
 
 /// Whether a desktop that finds this entry in its autostart folder starts it: people switch entries off by these keys.
@@ -106,12 +115,12 @@ mod tests {
 
     #[test]
     fn what_starts_at_login_starts_hidden_unless_it_was_switched_off() {
-        let entry = at_login("/home/my code/larder").unwrap();
+        let entry = at_login("/home/my code/larder", true).unwrap();
         assert!(entry.contains("\nExec=\"/home/my code/larder\" --hidden\n"));
         assert!(starts(&entry));
         assert!(!starts(&format!("{entry}Hidden=true\n")));
         assert!(!starts(&entry.replace("enabled=true", "enabled=false")));
-        assert_eq!(at_login("/a\nExec=/bin/sh"), None);
+        assert_eq!(at_login("/a\nExec=/bin/sh", true), None);
     }
 
     #[test]

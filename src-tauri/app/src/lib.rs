@@ -3,14 +3,17 @@
 
 mod act;
 mod actions;
+mod activity;
 #[cfg(target_os = "linux")]
 mod appearance;
 mod args;
 mod attention;
 mod browser;
+mod choose;
 mod commands;
 mod consent;
 mod demo;
+mod downloads;
 mod entry;
 mod folder;
 mod link;
@@ -20,6 +23,7 @@ mod moment;
 mod notices;
 mod notify;
 mod picture;
+mod preferences;
 mod providers;
 mod say;
 mod scheme;
@@ -37,6 +41,7 @@ use std::process::ExitCode;
 /// Runs the app to its end. A process that was started with a redirect hands it over before any window
 /// toolkit is touched, and becomes the app only where none runs.
 pub fn run() -> ExitCode {
+    larder_client::crash::leave_nothing();
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Start::Help) => {
             say_out(args::USAGE);

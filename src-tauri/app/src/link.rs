@@ -1,6 +1,7 @@
 //! The app's side of the agent: what was last seen of it, and asking it. All blocking; callers stay off the main thread.
 
 use larder_client::{Client, Start, unexpected};
+use larder_core::preferences::SettingsView;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::protocol::{Answer, Request};
@@ -67,6 +68,8 @@ pub struct Link {
     quick: Mutex<Option<Client>>,
     seen: Mutex<Seen>,
     listener: OnceLock<Listener>,
+    /// What is set, as the agent last said.
+    pub(crate) settings: Mutex<Option<SettingsView>>,
     leaving: AtomicBool,
 }
 
@@ -78,6 +81,7 @@ impl Link {
             quick: Mutex::default(),
             seen: Mutex::default(),
             listener: OnceLock::new(),
+            settings: Mutex::default(),
             leaving: AtomicBool::new(false),
         }
     }

@@ -16,17 +16,25 @@ pub fn state(profile: &Profile) -> Option<bool> {
     }
 }
 
-/// Starts Larder at login from now on, or no more.
+/// Whether it starts without a window then; so it does where nothing is said yet.
+pub fn hidden() -> bool {
+    #[cfg(target_os = "linux")]
+    return linux::hidden();
+    #[cfg(not(target_os = "linux"))]
+    true
+}
+
+/// Starts Larder at login from now on, without a window or with one, or no more.
 ///
 /// # Errors
 /// Where the entry cannot be written or removed.
-pub fn set(on: bool) -> Result<(), Problem> {
+pub fn set(on: bool, hidden: bool) -> Result<(), Problem> {
     #[cfg(target_os = "linux")]
-    return linux::set(on)
+    return linux::set(on, hidden)
         .map_err(|error| Problem::Internal { detail: format!("starting at login cannot be changed: {error}") });
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = on;
+        let _ = (on, hidden);
         Ok(())
     }
 }
@@ -46,13 +54,18 @@ mod linux {
         Some(std::fs::read_to_string(path).is_ok_and(|text| entry::starts(&text)))
     }
 
-    pub(super) fn set(on: bool) -> io::Result<()> {
+    pub(super) fn hidden() -> bool {
+        let entry = path().and_then(std::fs::read_to_string);
+        entry.map_or(true, |text| entry::starts_hidden(&text))
+    }
+
+    pub(super) fn set(on: bool, hidden: bool) -> io::Result<()> {
         let path = path()?;
         if on {
             let program = std::env::current_exe()?;
             let text = program
                 .to_str()
-                .and_then(entry::at_login)
+                .and_then(|program| entry::at_login(program, hidden))
                 .ok_or_else(|| io::Error::other(format!("{} cannot be written there", program.display())))?;
             return replace(&path, &text);
         }

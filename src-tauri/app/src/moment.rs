@@ -20,6 +20,11 @@ impl Zone {
         Self(TimeZone::UTC)
     }
 
+    /// `2026-11-24`.
+    pub fn today(&self) -> String {
+        self.0.to_datetime(Timestamp::now()).date().to_string()
+    }
+
     /// `14:32` today, `Tue 14:32` within a week, else `3 Dec 14:32`; `None` outside the calendar.
     pub fn until(&self, at: WallTime, now: WallTime) -> Option<String> {
         let local =

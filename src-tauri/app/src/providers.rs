@@ -21,6 +21,13 @@ const DEMO: &str = "demo";
 /// What a person typed and nobody may see again: it goes to the agent, and nowhere else.
 pub struct Secret(OnWire);
 
+impl Secret {
+    /// As it goes to the agent.
+    pub fn into_wire(self) -> OnWire {
+        self.0
+    }
+}
+
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(OnWire::new(text)))
@@ -188,7 +195,7 @@ fn free_name(title: &str, taken: &[ProviderName]) -> ProviderName {
 
 /// Opens the page where a client is registered.
 pub fn open_registration(link: &Link, name: &ProviderName) -> Result<(), Problem> {
-    browser::open_web(&help(link, name)?.register)
+    browser::open_web(&help(link, name)?.register, &link.browser())
 }
 
 /// The redirect to write down at a provider, to the letter.

@@ -187,7 +187,7 @@ fn start_at_login(app: &AppHandle) {
         tray.forget();
     }
     ask(app, move |link| {
-        let changed = login::set(!on);
+        let changed = login::set(!on, login::hidden());
         // Drawn as it stands now, whether or not that succeeded.
         link.tell(News::Picture);
         changed

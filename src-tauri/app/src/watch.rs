@@ -93,6 +93,7 @@ fn session(link: &Link, first: Option<Attached>, demo: Option<&str>, heard: &mut
         _ => return Err(unexpected("view")),
     }
     *heard = true;
+    link.learn_settings();
     for push in pushes {
         match push? {
             Push::View(house) => link.seen(house),

@@ -5,6 +5,7 @@ use crate::args::{Format, Which};
 use crate::print::{self, Failure, cell};
 use crate::{browser, formats, table, words};
 use larder_client::{Answer, Client, Problem, ProofFor, Request, Wanted, unexpected};
+use larder_core::problem::Exit;
 use larder_core::view::{AccountState, AccountView, HouseView};
 
 /// Everything there is to show.
@@ -68,6 +69,39 @@ pub fn token(
     let default = if context.print.json { Format::Json } else { Format::Raw };
     // This is what the command is for: its person asked for the token, on stdout and nowhere else.
     formats::print(&mut client, &token, format.unwrap_or(default), user)
+}
+
+pub fn rename(context: &Context, account: &str, label: String) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    client.ask(Request::Rename { account: account.to_owned(), label: label.clone() })?;
+    let view = view(&mut client)?;
+    let account = find(&view, &label)?;
+    context.print.note(&format!("It is called {} now.", cell(&account.label)));
+    if context.print.json { print::json(account) } else { Ok(()) }
+}
+
+/// 0 where the provider accepts the token, 3 where it does not, else 4.
+pub fn test(context: &Context, account: &str) -> Result<Exit, Failure> {
+    match context.connect()?.ask(Request::Test { account: account.to_owned() })? {
+        Answer::Tested { host, status, milliseconds } => {
+            if context.print.json {
+                print::json(&serde_json::json!({ "host": host, "status": status, "milliseconds": milliseconds }))?;
+            } else {
+                let said = match status {
+                    200..300 => "accepts the token",
+                    401 => "rejects the token; `larder refresh` gets another one",
+                    _ => "answers something else",
+                };
+                print::line(&format!("{} {said}: {status} in {milliseconds} ms.", cell(&host)))?;
+            }
+            Ok(match status {
+                200..300 => Exit::Done,
+                401 => Exit::SignIn,
+                _ => Exit::TryLater,
+            })
+        }
+        _ => Err(unexpected("test").into()),
+    }
 }
 
 pub fn refresh(context: &Context, which: Which) -> Result<(), Failure> {

@@ -120,6 +120,18 @@ pub enum Command {
         /// What git wants: get, store or erase
         operation: String,
     },
+    /// Give an account another label
+    Rename {
+        /// Its label or id
+        account: String,
+        /// The new label
+        label: String,
+    },
+    /// Ask the provider whether it accepts an account's token: its userinfo is asked
+    Test {
+        /// Its label or id
+        account: String,
+    },
     /// Refresh an account's token now
     Refresh(Which),
     /// Sign out: what is kept here no longer opens, then the provider is told

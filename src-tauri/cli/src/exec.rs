@@ -56,6 +56,7 @@ pub fn exec(context: &Context, exec: Exec) -> Result<(), Failure> {
 /// only if that fails.
 #[cfg(unix)]
 pub fn execute(command: &mut Command) -> io::Error {
+    larder_client::crash::as_before();
     std::os::unix::process::CommandExt::exec(command)
 }
 

@@ -44,6 +44,7 @@ impl Context {
 }
 
 fn main() -> ExitCode {
+    larder_client::crash::leave_nothing();
     let args = match Args::try_parse() {
         Ok(args) => args,
         // Help and version go to stdout and are 0, usage errors to stderr and 2.
@@ -93,6 +94,8 @@ fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         }
         Command::Exec { account, name, command } => exec::exec(context, exec::Exec { account, name, command })?,
         Command::GitCredential { operation } => return git::credential(context, &operation),
+        Command::Rename { account, label } => accounts::rename(context, &account, label)?,
+        Command::Test { account } => return accounts::test(context, &account),
         Command::Refresh(which) => accounts::refresh(context, which)?,
         Command::SignOut { which, forget, here_only, browser } => {
             accounts::sign_out(context, which, forget, here_only, browser)?;

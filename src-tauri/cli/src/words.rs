@@ -146,6 +146,7 @@ pub fn event(kind: EventKind) -> &'static str {
         EventKind::SignedOut => "signed out",
         EventKind::Revoked => "session revoked",
         EventKind::RevocationFailed => "not revoked",
+        EventKind::Renamed => "renamed",
         EventKind::Exported => "exported",
         EventKind::Imported => "imported",
         EventKind::PolicyChanged => "policy changed",

@@ -16,6 +16,7 @@
 //! [`sentence`] has the words for it.
 
 mod connection;
+pub mod crash;
 mod start;
 mod stream;
 mod version;

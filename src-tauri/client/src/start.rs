@@ -126,9 +126,12 @@ struct Started<'a> {
 
 impl<'a> Started<'a> {
     fn new(profile: &'a Profile, program: PathBuf) -> Result<Self, Problem> {
-        let fails = |error: io::Error, path: PathBuf| Problem::UnsafePath {
-            path: path.display().to_string(),
-            detail: error.to_string(),
+        let fails = |error: io::Error, path: PathBuf| {
+            let path = path.display().to_string();
+            match error.kind() {
+                ErrorKind::InvalidInput => Problem::UnsafePath { path, detail: error.to_string() },
+                kind => Problem::NotWritten { file: path, detail: kind.to_string() },
+            }
         };
         make_folder(profile).map_err(|error| fails(error, profile.run.clone()))?;
         let (log, log_from) = open_log(profile).map_err(|error| fails(error, profile.log()))?;

@@ -1,6 +1,7 @@
 //! Everything at once: accounts, sign-ins, askers, budgets. Calls [`step`] for each account.
 
-use crate::account::{self, Account, Decided, Event, Identity, Refresh, Session, step};
+use crate::account::{self, Account, Clearing, Decided, Event, Identity, Key, Refresh, Session, step};
+use crate::arranging::free_label;
 use crate::attempt::{self, Attempt, Person, Phase, Redirected};
 use crate::calendar::{Budget, Calendar, budget};
 use crate::consent::{self, Consent, ConsentEvent};
@@ -26,7 +27,7 @@ pub const MOST_ASKS: usize = 4096;
 /// All that is decided about.
 #[derive(Clone, Debug)]
 pub struct House {
-    /// In the order in which they were added.
+    /// In the order that their person gave them; new ones last.
     pub accounts: Vec<Account>,
     /// Sign-ins, newest last.
     pub attempts: Vec<Attempt>,
@@ -40,6 +41,8 @@ pub struct House {
     pub consent: Consent,
     /// Whether tokens are handed out at all.
     pub lock: Lock,
+    /// Accounts that are about to be called something else.
+    pub(crate) renaming: Vec<(AccountId, String)>,
     used: VecDeque<Digest>,
     parked: Vec<(AccountId, Event)>,
     pauses: HashMap<Budget, Moment>,
@@ -143,6 +146,24 @@ pub enum HouseEvent {
     },
     /// An account came from another machine, and is stored.
     Imported(Box<Account>),
+    /// An account is about to be called so; the label is nobody else's meanwhile.
+    Rename {
+        /// Which.
+        account: AccountId,
+        /// What.
+        label: String,
+    },
+    /// That is written, or not.
+    Renamed {
+        /// Which.
+        account: AccountId,
+        /// What.
+        label: String,
+        /// Whether it is.
+        written: bool,
+    },
+    /// The accounts stand in this order from now on; those that are not named stand last.
+    Arranged(Vec<AccountId>),
     /// The provider's definition changed.
     Corrected {
         /// Its name.
@@ -169,6 +190,7 @@ impl House {
             quiet: false,
             consent: Consent::default(),
             lock: Lock::default(),
+            renaming: Vec::new(),
             used: VecDeque::new(),
             parked: Vec::new(),
             pauses: HashMap::new(),
@@ -310,6 +332,20 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
             let id = account.id.clone();
             house.put(*account, now);
             effects.push(record(EventKind::Imported, Some(id), None));
+        }
+        HouseEvent::Rename { account, label } => house.renaming.push((account, label)),
+        HouseEvent::Renamed { account, label, written } => {
+            house.renaming.retain(|renaming| *renaming != (account.clone(), label.clone()));
+            if let Some(mut known) = house.get(&account).filter(|_| written).cloned() {
+                known.identity.label = label;
+                house.put(known, now);
+                effects.push(record(EventKind::Renamed, Some(account), None));
+            }
+        }
+        HouseEvent::Arranged(order) => {
+            let place = |account: &Account| order.iter().position(|id| *id == account.id).unwrap_or(order.len());
+            house.accounts.sort_by_key(place);
+            house.calendar.reckon(&house.accounts, now);
         }
         HouseEvent::AttemptStarted(attempt) => {
             effects.push(record(EventKind::SignInStarted, attempt.account.clone(), None));
@@ -562,6 +598,12 @@ fn verdict(account: &Account, ask: &Ask, now: Now) -> Verdict {
         (Session::ShredPending { .. }, Want::SignOut) => {
             return refuse(trouble(account).unwrap_or(Problem::KeychainLocked));
         }
+        // It goes on by itself, but not while anybody waits.
+        (Session::Clearing(Clearing { until: Some(_), problem: Some(problem), key, .. }), Want::SignOut)
+            if *key != Key::Leaving =>
+        {
+            return refuse(problem.clone());
+        }
         (_, Want::SignOut) => return Verdict::Wait,
         (Session::SignedIn { refresh }, _) => refresh,
         (Session::Moving { .. }, _) => {
@@ -763,22 +805,6 @@ fn exchanged(
 /// Whether nothing of the account is kept that opens.
 pub fn gone(account: &Account) -> bool {
     matches!(account.session, Session::SignedOut | Session::MovedAway)
-}
-
-/// `wanted`, or `wanted-2` and so on where it is taken.
-pub fn free_label(house: &House, wanted: &str) -> String {
-    let taken = |label: &str| {
-        house.accounts.iter().any(|account| account.identity.label == label)
-            || house.attempts.iter().any(|attempt| attempt.takes(label))
-    };
-    if !taken(wanted) {
-        return wanted.to_owned();
-    }
-    // One of these is free: there are more of them than accounts.
-    (2..house.accounts.len() + house.attempts.len() + 3)
-        .map(|number| format!("{wanted}-{number}"))
-        .find(|label| !taken(label))
-        .unwrap_or_else(|| wanted.to_owned())
 }
 
 fn stored(

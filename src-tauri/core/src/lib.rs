@@ -3,6 +3,7 @@
 //! No IO, no async, no clock, no randomness and no token bytes: everything here can be tested by calling it.
 
 pub mod account;
+pub mod arranging;
 pub mod attempt;
 mod calendar;
 pub mod consent;
@@ -11,6 +12,7 @@ pub mod git;
 pub mod house;
 pub mod lock;
 pub mod names;
+pub mod preferences;
 pub mod problem;
 pub mod profile;
 pub mod protocol;

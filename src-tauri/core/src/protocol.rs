@@ -6,11 +6,12 @@
 
 use crate::git::{Destination, GitAccount};
 use crate::names::{AccountId, AttemptId, PromptId, ProviderName, Scope};
+use crate::preferences::{SettingsChange, SettingsView};
 use crate::problem::Problem;
 use crate::time::WallTime;
 use crate::view::{
     AccountView, AuditHead, AuditReport, AuditRow, CheckView, ClientKind, DeviceCode, EventKind, EventView, GrantView,
-    HouseView, LapsingView, LockState, ProviderView, RedirectKind, ReportLine,
+    HouseView, LapsingView, LastUse, LockState, ProviderView, RedirectKind, ReportLine,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -363,6 +364,35 @@ pub enum Request {
         #[serde(flatten)]
         filter: AuditFilter,
     },
+    /// Gives an account another label.
+    Rename {
+        /// Which, by label or id.
+        account: String,
+        /// The new one.
+        label: String,
+    },
+    /// Puts an account before another one, or at the end, wherever accounts are listed.
+    Arrange {
+        /// Which, by label or id.
+        account: String,
+        /// Before which, by label or id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+    },
+    /// Asks the provider who the account is, with its access token: whether it accepts it.
+    Test {
+        /// Which, by label or id.
+        account: String,
+    },
+    /// The last time that each account's token was handed out.
+    LastUses,
+    /// What is set.
+    Settings,
+    /// Sets something, and answers with all that is set then.
+    ChangeSettings {
+        /// What.
+        change: Box<SettingsChange>,
+    },
     /// Looks whether every row of the audit is as it was written.
     AuditVerify {
         /// A head that was noted elsewhere.
@@ -637,6 +667,22 @@ pub enum Answer {
     Audit {
         /// Oldest first.
         rows: Vec<AuditRow>,
+    },
+    /// What the provider answered to an account's access token.
+    Tested {
+        /// The provider's host.
+        host: String,
+        /// HTTP's: 200 where it accepts the token, 401 where it does not.
+        status: u16,
+        /// How long it took.
+        milliseconds: u64,
+    },
+    /// What is set.
+    Settings(Box<SettingsView>),
+    /// The last time that each account's token was handed out.
+    LastUses {
+        /// One an account at most.
+        uses: Vec<LastUse>,
     },
     /// Every row of the audit is as it was written.
     AuditVerified(Box<AuditReport>),

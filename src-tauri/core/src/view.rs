@@ -420,6 +420,18 @@ pub struct NextRefresh {
     pub at: WallTime,
 }
 
+/// The last time that an account's token was handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct LastUse {
+    /// Of which account.
+    pub account: AccountId,
+    /// To which program; empty where it is not known.
+    pub program: String,
+    /// When.
+    pub at: WallTime,
+}
+
 /// Something that happened; kept in `audit.db`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -619,6 +631,8 @@ pub enum EventKind {
     Exported,
     /// An account came from another machine, in a file.
     Imported,
+    /// An account was given another label.
+    Renamed,
     /// A policy was changed.
     PolicyChanged,
     /// A provider was added or removed.

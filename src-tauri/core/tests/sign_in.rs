@@ -4,9 +4,10 @@ mod common;
 
 use common::*;
 use larder_core::account::{Event, GrantType, Session};
+use larder_core::arranging::free_label;
 use larder_core::attempt::{Attempt, AuthorizationError, LIFETIME, Phase, Redirected};
 use larder_core::effect::{Arrival, Effect, HouseEffect};
-use larder_core::house::{HouseEvent, callback_verdict, free_label};
+use larder_core::house::{HouseEvent, callback_verdict};
 use larder_core::names::Generation;
 use larder_core::problem::{Problem, Why};
 use larder_core::view::{AttemptPhase, EventKind, RedirectKind};

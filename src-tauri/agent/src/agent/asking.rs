@@ -8,9 +8,10 @@ use super::{
     Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Want, Why, grants, program, show,
 };
 use crate::http::Http;
-use crate::{access_tokens, client_auth, client_secret, doctor, report};
+use crate::{access_tokens, client_auth, client_secret, doctor, report, settings};
 use larder_core::lock::LockEvent;
 use larder_core::names::{Generation, Part, ProviderName};
+use larder_core::preferences::SettingsChange;
 use larder_core::problem::Exit;
 use larder_core::protocol::ProofFor;
 use larder_core::view::{Check, CheckView, EventView};
@@ -36,6 +37,7 @@ impl Agent {
                 | Request::Audit { .. }
                 | Request::AuditVerify { .. }
                 | Request::AuditHead
+                | Request::LastUses
                 | Request::Token { .. }
                 | Request::AwaitSignIn { .. }
         );
@@ -174,6 +176,18 @@ impl Agent {
                 self.look_at_configuration().await;
                 self.doctor(reply);
             }
+            Request::Rename { account, label } => self.rename(&account, label, reply).await,
+            Request::Arrange { account, before } => self.arrange(&account, before.as_deref(), reply),
+            Request::Test { account } => self.test(&account, reply).await,
+            Request::LastUses => self.last_uses(reply),
+            Request::Settings => {
+                self.look_at_configuration().await;
+                let _ = reply.send(self.configuration.shown_settings());
+            }
+            Request::ChangeSettings { change } => {
+                let answer = self.change_settings(&change).await;
+                let _ = reply.send(answer);
+            }
             Request::Find { url } => self.look(url, false, reply).await,
             Request::Adopt { url } => self.look(url, true, reply).await,
             Request::Unlock { passphrase } => self.unlock(peer, passphrase.as_ref(), reply),
@@ -236,6 +250,13 @@ impl Agent {
         for provider in corrected {
             self.happen(HouseEvent::Corrected { provider }).await;
         }
+    }
+
+    async fn change_settings(&mut self, change: &SettingsChange) -> Result<Answer, Problem> {
+        settings::change(self.configuration.settings_file(), change)?;
+        self.look_at_configuration().await;
+        self.show(self.hands.clock.now());
+        self.configuration.shown_settings()
     }
 
     async fn configure(&mut self, peer: &Peer, request: Request) -> Result<Answer, Problem> {
@@ -555,6 +576,7 @@ fn opens(request: &Request) -> bool {
             | Request::Adopt { .. }
             | Request::SetSecret { .. }
             | Request::RefreshAll
+            | Request::Test { .. }
             | Request::Import { .. }
     )
 }

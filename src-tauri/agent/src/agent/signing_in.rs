@@ -12,6 +12,7 @@ use crate::providers::{AuthMethod, Provider};
 use crate::token_endpoint::Client;
 use crate::{access, device, pushed};
 use larder_core::account::GrantType;
+use larder_core::arranging::may_be_called;
 use larder_core::names::{AccountId, Scope};
 use larder_core::protocol::{Authentication, OnWire, Push};
 use larder_core::view::RedirectKind;
@@ -63,16 +64,8 @@ impl Agent {
             if account.is_none() {
                 access::ask_for(&mut definition, &[], &scopes, &authentication);
             }
-            if let Some(label) = &label
-                && self.house.accounts.iter().any(|account| account.identity.label == *label)
-            {
-                return Err(Problem::LabelTaken { label: label.clone() });
-            }
-            if label
-                .as_ref()
-                .is_some_and(|label| label.trim().is_empty() || label.len() > 64 || label.chars().any(char::is_control))
-            {
-                return Err(Problem::BadRequest { detail: "a label has 1 to 64 characters".to_owned() });
+            if let Some(label) = &label {
+                may_be_called(&self.house, None, label)?;
             }
             if definition.lacks_server() {
                 return Err(Problem::BadProvider {
@@ -357,6 +350,7 @@ impl Agent {
             let result = async {
                 crate::failpoint::pass("store-key", "before");
                 let kept = if keep_key { hands.key(&account).await? } else { None };
+                let made = kept.is_none();
                 let key = match kept {
                     Some(key) => key,
                     None => {
@@ -368,7 +362,11 @@ impl Agent {
                     }
                 };
                 crate::failpoint::pass("store-key", "after");
-                let generation = grants::save_sign_in(&hands.database, sign_in, key).await?;
+                let saved = grants::save_sign_in(&hands.database, sign_in, key).await;
+                if saved.is_err() && made {
+                    hands.drop_key(&account).await;
+                }
+                let generation = saved?;
                 crate::failpoint::pass("store-row", "after");
                 Ok::<_, Problem>((account, generation))
             }

@@ -7,7 +7,7 @@ use crate::grants;
 use larder_core::names::{AccountId, Scope};
 use larder_core::protocol::{AuditFilter, MOST_ROWS};
 use larder_core::time::WallTime;
-use larder_core::view::{AuditRow, EventKind, EventView};
+use larder_core::view::{AuditRow, EventKind, EventView, LastUse};
 use rusqlite::{Connection, Row, named_params, params};
 
 fn name(kind: EventKind) -> Option<String> {
@@ -92,6 +92,26 @@ pub fn list(
         ":limit": filter.limit.min(MOST_ROWS),
     };
     Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
+}
+
+/// The last hand-out of each account.
+///
+/// # Errors
+/// As SQLite says.
+pub fn last_uses(connection: &Connection) -> Result<Vec<LastUse>, Failed> {
+    // SQLite takes the other columns from the row that has the maximum.
+    let mut statement = connection.prepare_cached(
+        "SELECT account, program, max(coalesce(last, at)) AS used FROM event
+         WHERE kind = 'handed-out' AND account IS NOT NULL GROUP BY account",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(LastUse {
+            account: AccountId(row.get("account")?),
+            program: row.get::<_, Option<String>>("program")?.unwrap_or_default(),
+            at: WallTime(row.get("used")?),
+        })
+    };
+    Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
