@@ -163,9 +163,9 @@ impl Life {
                     }
                     Some((at, after.ends.1 - margin))
                 }
-                None if after.unsaved => Some((env.wall, env.boot + 36_000))
-                    .filter(|_| before.promise.is_none() || !before.unsaved)
-                    .or(before.promise),
+                // Local trouble is looked at again within 36 s.
+                None if after.unsaved && env.disk && before.unsaved => before.promise,
+                None if after.unsaved => Some((env.wall, env.boot + 36_000)),
                 None => None,
             };
             // What was answered and is seen to be here has been received.
