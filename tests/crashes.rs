@@ -1,108 +1,94 @@
-//! The agent is ended at its own crash points; afterwards the state is old or new, never mixed.
+//! The agent is ended at its own crash points, and from outside before its system calls; afterwards the state is old or new,
+//! never mixed. The places are counted in a run of the flow itself: none is chosen, so none can be forgotten. `make soak` goes
+//! through all of the system calls of all flows.
 
-use crate::support::{Child, Provider, Session, program};
-use std::process::Stdio;
+use crate::support::crash::each::{each, places_of_calls, places_of_points};
+use crate::support::crash::flow::Flow;
+use crate::support::crash::{At, Ended, World};
 
-/// An agent that ends at this point as `kill -9` would.
-pub fn agent_that_ends_at(session: &Session, point: &str) -> Child {
-    let mut command = session.command(program("larder-agent"));
-    command.env("LARDER_FAIL_AT", point).stdout(Stdio::null()).stderr(Stdio::null());
-    let agent = Child(command.spawn().expect("larder-agent"));
-    session.wait_for("the agent", || session.larder(&["status", "--no-start"]).code == 0);
-    agent
-}
+/// Places of a migration that are tried here: each of them from the first to the last by so many.
+const EVERY: usize = 6;
 
-/// Waits until it has.
-pub fn ended(session: &Session, mut agent: Child) {
-    session.wait_for("the agent's end", || agent.0.try_wait().expect("wait").is_some());
-}
-
-/// Signs in, ends the agent at `point` of a refresh, and starts another one.
-fn refresh_ended_at(point: &str) -> (Session, Provider) {
-    let session = Session::new();
-    let provider = Provider::start(&session, 600);
-    session.add("work", &provider);
-    session.sign_in("work", "ada");
-    session.stop_agent();
-    let agent = agent_that_ends_at(&session, point);
-    assert_ne!(session.larder(&["refresh", "work", "--no-start"]).code, 0);
-    ended(&session, agent);
-    (session, provider)
+/// Cuts the flow off at every failpoint that it passes. The places that ended so.
+#[track_caller]
+fn at_every_failpoint(flow: Flow, ended: Ended) -> Vec<String> {
+    let came = each(flow, 1, places_of_points);
+    assert!(came.iter().all(|(_, ended)| *ended != Ended::Never), "{came:?}");
+    came.into_iter().filter(|(_, found)| *found == ended).map(|(point, _)| point).collect()
 }
 
 #[test]
-fn before_anything_was_sent_the_next_agent_refreshes_as_if_nothing_had_been() {
-    for point in ["prepare.before", "prepare.after", "send.before"] {
-        let (session, provider) = refresh_ended_at(point);
-        assert!(provider.refreshes().is_empty(), "{point}");
-        session.larder(&["refresh", "work"]).ok();
-        assert_eq!(provider.refreshes().len(), 1, "{point}");
-        assert_eq!(provider.live_sessions(), 1, "{point}");
+fn a_refresh_that_is_cut_off_at_any_failpoint_ends_its_session_only_where_the_provider_alone_has_the_new_token() {
+    assert_eq!(at_every_failpoint(Flow::Refresh, Ended::SignInAgain), ["send.after", "save.before"]);
+}
+
+#[test]
+fn where_refresh_tokens_stay_a_refresh_that_is_cut_off_at_any_failpoint_costs_nothing() {
+    assert_eq!(at_every_failpoint(Flow::RefreshLenient, Ended::Old), ["prepare.before"]);
+}
+
+#[test]
+fn a_sign_in_that_is_cut_off_at_any_failpoint_leaves_no_account_or_a_whole_one() {
+    for flow in [Flow::SignIn, Flow::SignInAgain] {
+        assert_eq!(at_every_failpoint(flow, Ended::New), ["store-row.after"], "{flow:?}");
     }
 }
 
 #[test]
-fn between_the_providers_answer_and_the_disk_the_old_token_is_tried_once_and_then_its_person_is_asked() {
-    for point in ["send.after", "save.before"] {
-        let (session, provider) = refresh_ended_at(point);
-        // The demonstration rotates strictly: the new token is lost, and the old one ends the session.
-        let events = session.events();
-        events.wait("refresh-failed");
-        assert_eq!(session.account("work")["state"], "sign-in-again", "{point}");
-        session.larder(&["refresh", "work"]).fails(3);
-        assert_eq!(provider.refreshes().len(), 2, "{point}: the lost one, and one more try");
-        session.sign_in("work", "ada");
-        session.larder(&["token", "work"]).ok();
+fn a_sign_out_that_is_cut_off_at_any_failpoint_is_finished_by_the_next_agent() {
+    for flow in [Flow::SignOut, Flow::Forget] {
+        assert_eq!(at_every_failpoint(flow, Ended::Old), ["mark-clearing.before"], "{flow:?}");
     }
 }
 
 #[test]
-fn after_the_commit_the_new_token_is_there() {
-    let (session, provider) = refresh_ended_at("save.after");
-    session.larder(&["token", "work"]).ok();
-    session.larder(&["refresh", "work"]).ok();
-    assert!(provider.refreshes().iter().all(|entry| entry["outcome"] == "tokens"));
-    assert_eq!(provider.refreshes().len(), 2);
+fn an_export_that_is_cut_off_at_any_failpoint_leaves_the_account_here_or_the_file_whole_and_never_both() {
+    let here = ["export-mark.after", "export-write.before", "export-write.after"];
+    let here_too = ["export-placing.before", "export-placing.after", "export-place.before"];
+    assert_eq!(at_every_failpoint(Flow::Export, Ended::TakenBack), [here, here_too].concat());
 }
 
 #[test]
-fn a_sign_out_that_was_begun_is_finished_by_the_next_agent_from_every_point() {
-    for point in [
-        "mark-clearing.after",
-        "clear.before",
-        "clear.after",
-        "delete-key.before",
-        "delete-key.after",
-        "close.before",
-        "close.after",
-    ] {
-        let session = Session::new();
-        let provider = Provider::start(&session, 600);
-        session.add("work", &provider);
-        session.sign_in("work", "ada");
-        session.stop_agent();
-        let agent = agent_that_ends_at(&session, point);
-        assert_ne!(session.larder(&["sign-out", "work", "--no-start"]).code, 0, "{point}");
-        ended(&session, agent);
-        session.wait_for("the sign-out", || session.account("work")["state"] == "signed-out");
-        assert_eq!(session.keychain_items(), 0, "{point}");
-        session.larder(&["token", "work"]).fails(3);
-    }
+fn an_import_that_is_cut_off_at_any_failpoint_brings_all_or_nothing() {
+    assert_eq!(at_every_failpoint(Flow::Import, Ended::New), ["import-rows.after"]);
 }
 
 #[test]
-fn a_sign_in_that_was_cut_off_leaves_no_account_or_a_whole_one() {
-    for (point, stored) in [("store-key.before", false), ("store-key.after", false), ("store-row.after", true)] {
-        let session = Session::new();
-        let provider = Provider::start(&session, 600);
-        session.add("work", &provider);
-        session.stop_agent();
-        let agent = agent_that_ends_at(&session, point);
-        let url = session.larder(&["sign-in", "work", "--no-browser"]).ok();
-        let redirect = session.browse(&url, "ada", "allow");
-        assert_ne!(session.larder_reads(&["callback", "--no-start"], &redirect).code, 0, "{point}");
-        ended(&session, agent);
-        let code = session.larder(&["token", "work"]).code;
-        assert_eq!(code, if stored { 0 } else { 2 }, "{point}");
+fn a_refresh_is_cut_off_before_every_write_and_every_word_to_the_provider() {
+    let came = each(Flow::Refresh, 1, |world| {
+        let places = places_of_calls(world).into_iter();
+        places.filter(|(_, call)| call.contains("larder.db") || call.ends_with(" network")).collect()
+    });
+    let ended = |wanted: Ended| came.iter().filter(|(_, ended)| *ended == wanted).count();
+    // The journal's transaction, the request, the new token's transaction.
+    assert!(came.len() >= 10, "{came:?}");
+    assert!(ended(Ended::Old) >= 2 && ended(Ended::Finished) >= 1 && ended(Ended::SignInAgain) >= 1, "{came:?}");
+}
+
+#[test]
+fn a_migration_that_is_cut_off_goes_on_from_where_it_was() {
+    let came = each(Flow::Migration(1), 1, |world| {
+        let at = |place: &(At, String)| matches!(place.0, At::Call(call) if call % EVERY == 0);
+        places_of_calls(world).into_iter().filter(at).collect()
+    });
+    let ended = |wanted: Ended| came.iter().filter(|(_, ended)| *ended == wanted).count();
+    assert!(ended(Ended::Old) >= 1 && ended(Ended::New) >= 1, "{came:?}");
+}
+
+#[test]
+fn between_a_write_of_the_database_and_its_sync_nobody_is_told_anything() {
+    for flow in [Flow::Refresh, Flow::SignIn, Flow::SignOut, Flow::Export] {
+        let calls = World::new(flow).calls();
+        let mut unsynced = false;
+        for (number, call) in calls.iter().enumerate() {
+            match call.as_str() {
+                "pwrite64 larder.db-wal" | "pwrite64 larder.db" => unsynced = true,
+                "fsync larder.db-wal" | "fdatasync larder.db-wal" | "fsync larder.db" => unsynced = false,
+                // An answer, or a word to the provider.
+                "sendto local" | "writev network" | "sendto network" => assert!(!unsynced, "{number} of {calls:#?}"),
+                _ => {}
+            }
+        }
+        assert!(calls.iter().any(|call| call == "sendto local"), "{flow:?}: the answer");
     }
 }

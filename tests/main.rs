@@ -15,6 +15,7 @@ mod commands;
 mod configuration;
 mod connections;
 mod consent;
+#[cfg(target_os = "linux")]
 mod crashes;
 mod dead_tokens;
 mod desktop;

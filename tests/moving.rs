@@ -1,9 +1,8 @@
 //! Accounts go to another machine, and only one of the two goes on with them.
 
-use crate::support::{Child, Provider, Session, files_below, holds, program};
+use crate::support::{Provider, Session, files_below, holds};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 const PASSPHRASE: &str = "correct horse battery\n";
 
@@ -185,68 +184,4 @@ fn configuration_alone_brings_providers_and_labels_and_leaves_the_accounts() {
     assert_eq!(there.sign_in("work", "ada"), "work");
     there.larder(&["token", "work"]).ok();
     assert_eq!(provider.live_sessions(), 2);
-}
-
-/// An agent that ends at this point as `kill -9` would.
-fn agent_that_ends_at(session: &Session, point: &str) -> Child {
-    session.stop_agent();
-    let mut command = session.command(program("larder-agent"));
-    command.env("LARDER_FAIL_AT", point).stdout(Stdio::null()).stderr(Stdio::null());
-    let agent = Child(command.spawn().expect("larder-agent"));
-    session.wait_for("the agent", || session.larder(&["status", "--no-start"]).code == 0);
-    agent
-}
-
-fn ended(session: &Session, mut agent: Child) {
-    session.wait_for("the agent's end", || agent.0.try_wait().expect("wait").is_some());
-}
-
-#[test]
-fn an_export_that_is_cut_off_leaves_the_account_here_or_the_file_whole_and_never_both() {
-    let here_still = ["export-mark.before", "export-mark.after", "export-write.after", "export-placing.after"];
-    let gone = ["export-place.after", "export-gone.after", "mark-clearing.after", "clear.after", "delete-key.after"];
-    for (point, moved) in here_still.map(|point| (point, false)).into_iter().chain(gone.map(|point| (point, true))) {
-        let (session, provider) = machine();
-        let agent = agent_that_ends_at(&session, point);
-        let path = file(&session).display().to_string();
-        // Where the file is whole already, the answer may have gone out.
-        let _ = session.larder_reads(&["export", &path, "work", "--no-start"], PASSPHRASE);
-        ended(&session, agent);
-        if moved {
-            session.wait_for("the account to be gone", || session.account("work")["state"] == "signed-out");
-            session.larder(&["refresh", "work"]).fails(3);
-            assert_eq!(session.keychain_items(), 0, "{point}");
-            let there = Session::new();
-            assert_eq!(import(&there, &path).ok(), "work", "{point}");
-            there.larder(&["refresh", "work"]).ok();
-        } else {
-            session.larder(&["refresh", "work"]).ok();
-            let left =
-                files_below(session.home()).into_iter().filter(|file| file.display().to_string().contains("moved.age"));
-            assert_eq!(left.count(), 0, "{point}: no file that brings the same tokens");
-            session.larder_reads(&["export", &path, "work"], PASSPHRASE).ok();
-        }
-        assert_eq!(provider.live_sessions(), 1, "{point}");
-    }
-}
-
-#[test]
-fn an_import_that_is_cut_off_brings_all_or_nothing() {
-    let (here, _provider) = machine();
-    let path = export(&here);
-    for point in ["import-keys.before", "import-keys.after"] {
-        let there = Session::new();
-        let agent = agent_that_ends_at(&there, point);
-        assert_ne!(there.larder_reads(&["import", &path, "--no-start"], PASSPHRASE).code, 0);
-        ended(&there, agent);
-        there.larder(&["token", "work"]).fails(2);
-        import(&there, &path).ok();
-        there.larder(&["token", "work"]).ok();
-    }
-    let there = Session::new();
-    let agent = agent_that_ends_at(&there, "import-rows.after");
-    assert_ne!(there.larder_reads(&["import", &path, "--no-start"], PASSPHRASE).code, 0);
-    ended(&there, agent);
-    there.larder(&["refresh", "work"]).ok();
-    import(&there, &path).fails(2);
 }

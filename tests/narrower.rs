@@ -1,6 +1,5 @@
 //! Further access tokens of one grant: for some of its scopes, or for another resource, each asked for once.
 
-use crate::crashes::{agent_that_ends_at, ended};
 use crate::support::oidc_provider::{CLIENT_SECRET, OidcProvider};
 use crate::support::{Session, files_below, holds};
 use base64::Engine;
@@ -67,10 +66,10 @@ fn many_that_ask_for_the_same_make_one_request_and_a_crash_loses_nothing() {
     provider.behave(json!({ "endpoint": "token", "mode": "normal", "delay_ms": 0 }));
     // Killed after the rotated refresh token is on the disk, before anybody hears of it.
     session.stop_agent();
-    let agent = agent_that_ends_at(&session, "save.after");
+    let agent = session.agent_that_ends_at("save.after");
     // The client starts another agent, which asks for nothing again.
     let kept = session.larder(&["token", "work", "--scope", "profile"]).ok();
-    ended(&session, agent);
+    session.ended(agent);
     assert_eq!(session.larder(&["token", "work", "--scope", "profile"]).ok(), kept);
     let asked = provider.refreshes().len();
     assert_eq!(asked, 2);

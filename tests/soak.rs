@@ -7,3 +7,10 @@
 #[path = "soak/load.rs"]
 mod load;
 mod support;
+
+#[cfg(target_os = "linux")]
+#[path = "soak/crash_points.rs"]
+mod crash_points;
+#[cfg(target_os = "linux")]
+#[path = "soak/power_cuts.rs"]
+mod power_cuts;

@@ -111,6 +111,27 @@ impl Session {
         self.larder(&["agent", "--stop"]).ok();
     }
 
+    /// An agent that ends at this failpoint as `kill -9` would.
+    pub fn agent_that_ends_at(&self, point: &str) -> Child {
+        self.agent_with(&[("LARDER_FAIL_AT", point)])
+    }
+
+    /// An agent with these variables. It may have ended already.
+    pub fn agent_with(&self, variables: &[(&str, &str)]) -> Child {
+        let mut command = self.command(program("larder-agent"));
+        command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut agent = Child(command.spawn().expect("larder-agent"));
+        self.wait_for("the agent", || {
+            agent.0.try_wait().expect("wait").is_some() || self.larder(&["status", "--no-start"]).code == 0
+        });
+        agent
+    }
+
+    /// Waits until an agent has ended by itself.
+    pub fn ended(&self, mut agent: Child) {
+        self.wait_for("the agent's end", || agent.0.try_wait().expect("wait").is_some());
+    }
+
     /// The agent's process id.
     pub fn agent_pid(&self) -> i32 {
         let status: Value = serde_json::from_str(&self.larder(&["status", "--json"]).stdout).expect("JSON");

@@ -2,6 +2,8 @@
 
 pub mod canary;
 pub mod chromium;
+#[cfg(target_os = "linux")]
+pub mod crash;
 pub mod desktop;
 pub mod disk;
 pub mod faults;
