@@ -1,7 +1,6 @@
 //! A copy of the database from before a sign-out stays closed, whichever way the sign-out came. The command, the menu, the tray
 //! and the window's page have their tests in `sign_out` and `desktop`.
 
-use crate::crashes::{agent_that_ends_at, ended};
 use crate::desktop::signed_in;
 use crate::sign_out::leaves_nothing_that_opens;
 use crate::support::{Desktop, Session};
@@ -71,9 +70,9 @@ fn finished_by_the_next_agent_after_a_crash_at_every_point() {
         let (session, _provider) = Session::signed_in(600);
         leaves_nothing_that_opens(&session, || {
             session.stop_agent();
-            let agent = agent_that_ends_at(&session, point);
+            let agent = session.agent_that_ends_at(point);
             assert_ne!(session.larder(&["sign-out", "work", "--no-start"]).code, 0, "{point}");
-            ended(&session, agent);
+            session.ended(agent);
             wait_until_signed_out(&session);
         });
     }

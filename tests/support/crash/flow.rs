@@ -74,7 +74,7 @@ impl World {
             _ => {}
         }
         if self.flow == Flow::Import {
-            self.export().ok();
+            self.export(&[]).ok();
             self.wait_for_state("signed-out");
         }
         self.session.stop_agent();
@@ -105,8 +105,8 @@ impl World {
             Flow::SignIn | Flow::SignInAgain => session.larder_reads(&["callback", "--no-start"], &self.redirect),
             Flow::SignOut => session.larder(&["sign-out", "work", "--no-start"]),
             Flow::Forget => session.larder(&["sign-out", "work", "--forget", "--no-start"]),
-            Flow::Export => self.export(),
-            Flow::Import => self.import(),
+            Flow::Export => self.export(&["--no-start"]),
+            Flow::Import => self.import(&["--no-start"]),
             Flow::Migration(_) => return Ok(()),
         };
         if ran.code == 0 { Ok(()) } else { Err(format!("{ran:?}")) }
@@ -263,7 +263,7 @@ impl World {
         assert_eq!(self.session.keychain_items() + 1, self.keys, "its key is gone");
         self.nothing_is_left_of(before);
         // The file is whole.
-        self.import().ok();
+        self.import(&[]).ok();
         self.works();
         std::fs::remove_file(self.file()).expect("the file");
         if found.session == "signed-out" { Ended::New } else { Ended::Finished }
@@ -272,12 +272,12 @@ impl World {
     fn judge_import(&self, found: &Row) -> Ended {
         let ended = if found.session == "signed-in" {
             self.works();
-            self.import().fails(2);
+            self.import(&[]).fails(2);
             Ended::New
         } else {
             assert_eq!(Some(found), self.before.as_ref());
             self.session.larder(&["token", "work"]).fails(3);
-            self.import().ok();
+            self.import(&[]).ok();
             self.works();
             Ended::Old
         };

@@ -2,13 +2,15 @@
 
 use super::wait;
 use larder_agent::grants::Endpoints;
-use larder_agent::http::Response;
+use larder_agent::http::{Response, without_mark};
 use larder_agent::token_endpoint::{Client, refreshed_by};
 use larder_core::account::{GrantType, Terms};
 use larder_core::effect::Outcome;
 use larder_core::time::Now;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The refresh token that was sent.
@@ -60,8 +62,8 @@ pub fn token_response(data: &[u8]) {
         // Only an OAuth error that can be read says anything about the session.
         (Outcome::NeedsSignIn(_), None) => {
             assert!(matches!(status, 200..=499) && ![408, 429].contains(&status), "a session ended by {status}");
-            let read = serde_json::from_slice::<serde_json::Value>(body).ok();
-            let named = read.is_some_and(|body| body.get("error").is_some_and(serde_json::Value::is_string));
+            let read = serde_json::from_slice::<HashMap<String, Box<RawValue>>>(without_mark(body)).ok();
+            let named = read.is_some_and(|body| body.get("error").is_some_and(|error| error.get().starts_with('"')));
             assert!(named || kind.contains("form"), "a session ended by what is no OAuth error");
         }
         (outcome, None) => assert!(!format!("{outcome:?}").contains(SENT), "an error shows a token"),
