@@ -37,6 +37,7 @@ test: test-packages build $(PEER)
 
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
 soak: test-packages build $(PEER)
+	LARDER_MODEL_STEPS=100000 cargo test $(W) --test model -- --nocapture
 	cargo test $(W) --bench soak -- --nocapture --test-threads 1
 
 # What is shipped, and what is measured. The command is linked statically where that can be done, because loading
