@@ -185,14 +185,17 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     story.picture(desktop, "account-menu");
     desktop.keys(&["Escape"]);
     desktop.press("demo");
-    desktop.reads("What was granted");
+    desktop.reads("Programs that may ask");
     story.picture(desktop, "account");
+    desktop.keys(&["End"]);
     desktop.press("Demo");
     desktop.press("Check");
     desktop.reads("answers, and is the issuer that it says it is.");
     story.picture(desktop, "report");
     desktop.keys(&["ctrl+1"]);
     desktop.press("demo");
+    desktop.reads("Programs that may ask");
+    desktop.keys(&["End"]);
     desktop.press("Add access…");
     desktop.reads("Nothing changes before you have agreed");
     story.picture(desktop, "access");
@@ -289,7 +292,7 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     story.saw("the same agent, the same accounts");
     story.picture(desktop, "accounts-dark");
     desktop.press("demo");
-    desktop.reads("What was granted");
+    desktop.reads("Programs that may ask");
     story.picture(desktop, "account-dark");
     desktop.keys(&["ctrl+3"]);
     desktop.reads("Rules, the first that matches wins");
@@ -331,7 +334,7 @@ fn sign_out(story: &mut Story, desktop: &Desktop, provider: &Provider) {
     desktop.keys(&["ctrl+1"]);
     desktop.reads("ada@example.com");
     desktop.press("demo-2");
-    desktop.reads("What was granted");
+    desktop.reads("Programs that may ask");
     desktop.press("Sign out");
     desktop.press("Undo");
     desktop.no_longer_reads("Its tokens are cleared in");

@@ -22,6 +22,7 @@ mod device;
 mod full_disk;
 mod git;
 mod hand_out;
+mod hostile_tokens;
 mod keychain;
 mod locking;
 mod loopback;

@@ -10,11 +10,18 @@ fn scopes(desktop: &Desktop) -> Value {
     desktop.session.account("work")["scopes"].clone()
 }
 
+/// Who it is and what it may do stand beneath the timeline.
+fn scroll_down(desktop: &Desktop) {
+    desktop.reads("All rules");
+    desktop.keys(&["End"]);
+}
+
 #[test]
 fn access_is_added_through_the_browser_while_the_account_goes_on() {
     let (mut desktop, provider) = signed_in(600, &[]);
     desktop.wait_for_window();
     desktop.press("work");
+    scroll_down(&desktop);
     desktop.press("Add access…");
     desktop.click("entry", "Other scopes");
     desktop.session.ran("xdotool", &["type", "--delay", "20", "notes.read"]);
@@ -30,6 +37,7 @@ fn access_is_added_through_the_browser_while_the_account_goes_on() {
     desktop.reads("1 of 1 ready");
     assert!(scopes(&desktop).as_array().unwrap().contains(&json!("notes.read")), "{}", scopes(&desktop));
     desktop.press("work");
+    scroll_down(&desktop);
     desktop.reads("notes.read");
     assert_eq!(desktop.session.keychain_items(), 1);
     desktop.click_tray(&["Quit"]);
@@ -42,6 +50,7 @@ fn whoever_confirms_who_they_are_authenticates_anew() {
     desktop.wait_for_window();
     let before = desktop.session.account("work")["signed_in_at"].as_i64();
     desktop.press("work");
+    scroll_down(&desktop);
     desktop.browser_holds();
     desktop.press("Confirm it is you");
     desktop.session.wait_for("the browser", || desktop.browsers_opened() == 1);

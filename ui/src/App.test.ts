@@ -50,6 +50,7 @@ describe("accounts", () => {
     await fireEvent.click(button("More for music"));
     expect(screen.getAllByRole("menuitem").map((item) => item.textContent?.trim())).toEqual([
       "Sign in again",
+      "Rename…",
       "Forget…",
     ]);
     await press("Escape");
@@ -59,10 +60,10 @@ describe("accounts", () => {
     expect(backend.asked).toEqual(["refresh id-work"]);
   });
 
-  it("filters by Find, focused by Ctrl K from any page, cleared by Esc", async () => {
+  it("filters by Find, focused by / from any page, cleared by Esc", async () => {
     await open();
-    await fireEvent.click(button("Activity"));
-    await press("k", { ctrlKey: true });
+    await fireEvent.click(button("Programs"));
+    await press("/");
     await tick();
     const field = screen.getByLabelText("Find an account");
     expect(document.activeElement).toBe(field);

@@ -7,19 +7,23 @@ import type { AttemptId } from "./generated/AttemptId";
 import type { Choice } from "./generated/Choice";
 import type { ClientKind } from "./generated/ClientKind";
 import type { Decision } from "./generated/Decision";
+import type { EventKind } from "./generated/EventKind";
 import type { EventView } from "./generated/EventView";
 import type { GrantView } from "./generated/GrantView";
 import type { HouseView } from "./generated/HouseView";
+import type { LastUse } from "./generated/LastUse";
 import type { PromptId } from "./generated/PromptId";
 import type { ProviderName } from "./generated/ProviderName";
 import type { RedirectKind } from "./generated/RedirectKind";
 import type { ReportLine } from "./generated/ReportLine";
 import type { Rule } from "./generated/Rule";
+import type { WallTime } from "./generated/WallTime";
+import type { Settings, SettingsChange } from "./model/settings";
 
 export type Unlisten = () => void;
 
 /** Where the native menu and the tray can lead. */
-export type PageName = "accounts" | "sign-in" | "activity" | "programs";
+export type PageName = "accounts" | "sign-in" | "activity" | "programs" | "settings";
 
 /** An OpenID provider that no catalogue knows. */
 export interface NewProvider {
@@ -60,6 +64,25 @@ export interface Policy {
   session: GrantView[];
 }
 
+/** What a provider answered when it was asked who an account's token belongs to. */
+export interface Tested {
+  host: string;
+  /** HTTP's; 401 means that it does not accept the token. */
+  status: number;
+  ms: number;
+}
+
+/** Which events are asked for. */
+export interface ActivityFilter {
+  account: AccountId | null;
+  /** Empty means all. */
+  kinds: EventKind[];
+  since: WallTime | null;
+  /** All of them are to be found, in any order; empty finds everything. */
+  words: string;
+  most: number;
+}
+
 /** A square of modules, and the dark ones as an SVG's path. */
 export interface Picture {
   size: number;
@@ -72,6 +95,13 @@ export interface Backend {
   onHouse(then: (house: HouseView) => void): Promise<Unlisten>;
   onPage(then: (page: PageName) => void): Promise<Unlisten>;
   events(): Promise<EventView[]>;
+  /** What concerns an account, the oldest first, up to 20,000 rows. */
+  history(account: AccountId, since: WallTime): Promise<EventView[]>;
+  /** The newest first. */
+  activity(filter: ActivityFilter): Promise<EventView[]>;
+  /** The path of the file that was written. */
+  saveActivity(filter: ActivityFilter, format: "json" | "csv"): Promise<string>;
+  lastUses(): Promise<LastUse[]>;
   /** There is something to see: the window may be shown. */
   ready(): Promise<void>;
 
@@ -117,6 +147,11 @@ export interface Backend {
   signOutInBrowser(account: AccountId): Promise<void>;
   undoSignOut(account: AccountId): Promise<void>;
   forget(account: AccountId): Promise<void>;
+  rename(account: AccountId, label: string): Promise<void>;
+  /** Asks the provider who the token belongs to. */
+  test(account: AccountId): Promise<Tested>;
+  /** Moves it before another one; null is the end. */
+  place(account: AccountId, before: AccountId | null): Promise<void>;
   unlock(): Promise<void>;
 
   /** What its person says to the program that asks. */
@@ -128,6 +163,18 @@ export interface Backend {
   removeRule(program: string, account: string): Promise<void>;
   /** From now on nothing is handed out, until `unlock`. */
   lock(): Promise<void>;
+
+  settings(): Promise<Settings>;
+  /** What is left out stays as it is. */
+  changeSettings(change: SettingsChange): Promise<Settings>;
+  /** Shows the data folder in the system's own file manager. */
+  openFolder(): Promise<void>;
+  /** The path of the sealed file; the accounts go on wherever it is imported. */
+  exportAccounts(accounts: AccountId[], passphrase: string): Promise<string>;
+  /** Asks for the file by the system's own window; how many came, 0 where none was chosen. */
+  importAccounts(passphrase: string): Promise<number>;
+  /** Signs out of everything, and forgets it. */
+  reset(): Promise<void>;
 }
 
 export const tauri: Backend = {
@@ -135,6 +182,10 @@ export const tauri: Backend = {
   onHouse: (then) => listen<HouseView>("house", (event) => then(event.payload)),
   onPage: (then) => listen<PageName>("page", (event) => then(event.payload)),
   events: () => invoke("events"),
+  history: (account, since) => invoke("history", { account, since }),
+  activity: (filter) => invoke("activity", { filter }),
+  saveActivity: (filter, format) => invoke("save_activity", { filter, format }),
+  lastUses: () => invoke("last_uses"),
   ready: () => invoke("ready"),
 
   signIn: (provider, account, redirect, more) => invoke("sign_in", { provider, account, redirect, more }),
@@ -162,6 +213,9 @@ export const tauri: Backend = {
   signOutInBrowser: (account) => invoke("sign_out_in_browser", { account }),
   undoSignOut: (account) => invoke("undo_sign_out", { account }),
   forget: (account) => invoke("forget", { account }),
+  rename: (account, label) => invoke("rename", { account, label }),
+  test: (account) => invoke("test", { account }),
+  place: (account, before) => invoke("place", { account, before }),
   unlock: () => invoke("unlock"),
 
   answerPrompt: (prompt, choice) => invoke("answer_prompt", { prompt, choice }),
@@ -169,4 +223,11 @@ export const tauri: Backend = {
   setPolicy: (program, account, decision) => invoke("set_policy", { program, account, decision }),
   removeRule: (program, account) => invoke("remove_rule", { program, account }),
   lock: () => invoke("lock"),
+
+  settings: () => invoke("settings"),
+  changeSettings: (change) => invoke("change_settings", { change }),
+  openFolder: () => invoke("open_folder"),
+  exportAccounts: (accounts, passphrase) => invoke("export_accounts", { accounts, passphrase }),
+  importAccounts: (passphrase) => invoke("import_accounts", { passphrase }),
+  reset: () => invoke("reset"),
 };

@@ -3,6 +3,7 @@ import App from "./App.svelte";
 import type { Backend } from "./backend";
 import type { Problem } from "./generated/Problem";
 import { Larder } from "./model/larder.svelte";
+import { followChosen } from "./model/chosen.svelte";
 import { asProblem } from "./model/problem";
 import Unreachable from "./pages/Unreachable.svelte";
 import "./theme/tokens.css";
@@ -12,7 +13,7 @@ import "./theme/base.css";
 export async function start(backend: Backend, target: HTMLElement): Promise<Larder> {
   for (;;) {
     try {
-      const larder = await Larder.open(backend);
+      const [larder] = await Promise.all([Larder.open(backend), followChosen(backend)]);
       mount(App, { target, props: { larder } });
       show(backend);
       return larder;

@@ -181,6 +181,9 @@ async fn poll(calls: &Calls<'_>, asks: Client<'_>, begun: &Begun) -> Answer {
         )
         .await;
     match answer {
+        Ok(answer) if !token_endpoint::is_usable(&answer) => {
+            refused("invalid_request", "the provider's answer holds no token that can be used")
+        }
         Ok(answer) => {
             let ended = token_endpoint::granted(&answer, None, *calls.under_way.lock().await);
             Ok(ended.bound_to(calls.call.key()))

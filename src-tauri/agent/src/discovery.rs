@@ -25,12 +25,12 @@ pub struct Metadata {
     /// RFC 9126.
     pub pushed_authorization_request_endpoint: Option<String>,
     /// RFC 9126 section 5.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_missing")]
     pub require_pushed_authorization_requests: bool,
     /// RFC 7591.
     pub registration_endpoint: Option<String>,
     /// Client ID Metadata Documents: the client's id may be the address of its own description.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_missing")]
     pub client_id_metadata_document_supported: bool,
     /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
     pub end_session_endpoint: Option<String>,
@@ -47,8 +47,13 @@ pub struct Metadata {
     /// RFC 8414 section 2.
     pub scopes_supported: Option<Vec<String>>,
     /// RFC 9207.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_missing")]
     pub authorization_response_iss_parameter_supported: bool,
+}
+
+/// What is optional may be written as null too. Any other type is not guessed at: it could be a promise to be held to.
+fn null_is_missing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::<bool>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A provider's endpoints, checked.
@@ -176,6 +181,10 @@ pub async fn metadata(http: &Http, name: &str, issuer: &str) -> Result<Metadata,
 pub async fn read(http: &Http, name: &str, issuer: &str) -> Result<(Metadata, HeaderMap), Problem> {
     let base = endpoint(name, "issuer", issuer)?;
     let not_an_issuer = |detail: String| Problem::NotAnIssuer { issuer: issuer.to_owned(), detail };
+    if base.query().is_some() {
+        // RFC 8414 section 2.
+        return Err(not_an_issuer("it has a query, which no issuer has".to_owned()));
+    }
     let mut status = 0;
     for url in addresses(&base) {
         let response = http.get(&url, None).await?;
@@ -183,7 +192,8 @@ pub async fn read(http: &Http, name: &str, issuer: &str) -> Result<(Metadata, He
             status = response.status;
             continue;
         }
-        let metadata: Metadata = serde_json::from_slice(&response.body)
+        let metadata: Metadata = response
+            .json()
             .map_err(|_| not_an_issuer("its metadata is not what an authorization server publishes".to_owned()))?;
         // Character by character: RFC 8414 section 3.3.
         if metadata.issuer != issuer {

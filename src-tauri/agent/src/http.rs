@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use crate::token_endpoint::Client;
 use larder_core::problem::Problem;
 use larder_core::protocol::OnWire;
+use larder_core::time::WallTime;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
@@ -45,6 +46,21 @@ pub struct Response {
     pub headers: reqwest::header::HeaderMap,
     /// At most [`MOST_BODY`] bytes.
     pub body: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl Response {
+    /// The body as JSON, whatever type it says that it has: servers that write none write the right thing.
+    ///
+    /// # Errors
+    /// Where it is none, or another. The error may hold parts of the body.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(without_mark(&self.body))
+    }
+}
+
+/// JSON without the mark that some editors and frameworks put before it (RFC 8259 section 8.1 lets a reader ignore it).
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// No answer came. It says which host, never which URL: a query may hold what must not be logged.
@@ -311,17 +327,54 @@ impl<'c> oauth2::AsyncHttpClient<'c> for Call<'_> {
 
 /// What an answer said beside its body.
 #[derive(Debug, Default)]
-pub struct Seen(Mutex<(u16, Option<Duration>)>);
+pub struct Seen(Mutex<Beside>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    status: u16,
+    retry_after: Option<Duration>,
+    date: Option<WallTime>,
+    page: bool,
+}
 
 impl Seen {
     fn note(&self, response: &Response) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (response.status, response.retry_after);
+        let Response { status, retry_after, .. } = *response;
+        let (date, page) = (date(&response.headers), is_page(&response.body));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Beside { status, retry_after, date, page };
+    }
+
+    fn beside(&self) -> Beside {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The status, 0 where there was no answer, and what `Retry-After` said.
     pub fn last(&self) -> (u16, Option<Duration>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let Beside { status, retry_after, .. } = self.beside();
+        (status, retry_after)
     }
+
+    /// Whether the body was one for people.
+    pub fn is_page(&self) -> bool {
+        self.beside().page
+    }
+
+    /// What the server's clock said, to the second.
+    pub fn server_clock(&self) -> Option<WallTime> {
+        self.beside().date
+    }
+}
+
+/// Whether a body begins as HTML or XML does, whatever type it says that it has.
+fn is_page(body: &[u8]) -> bool {
+    without_mark(body).trim_ascii_start().starts_with(b"<")
+}
+
+/// RFC 9110 section 6.6.1.
+fn date(headers: &reqwest::header::HeaderMap) -> Option<WallTime> {
+    let date = httpdate::parse_http_date(headers.get("date")?.to_str().ok()?).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(WallTime(larder_core::time::millis(since)))
 }
 
 /// RFC 9110 section 10.2.3: seconds, or a date.

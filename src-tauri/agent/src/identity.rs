@@ -55,6 +55,8 @@ pub struct Finder<'a> {
     pub provider: &'a str,
     /// How userinfo is asked for and read.
     pub userinfo: &'a Userinfo,
+    /// What the provider's clock said as it gave the tokens, where that is known.
+    pub server_clock: Option<WallTime>,
 }
 
 /// Asks a provider's userinfo, as that provider wants it.
@@ -182,11 +184,22 @@ impl Finder<'_> {
         if let Some(kept) = self.jwks.kept(self.clock, jwks_uri) {
             match check(&kept) {
                 Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. }) => {}
-                checked => return checked.map_err(|error| self.rejected(error.detail)),
+                checked => return checked.map_err(|error| self.failed(error)),
             }
         }
         let keys = self.jwks.fetch(self.http, self.clock, self.provider, jwks_uri).await?;
-        check(&keys).map_err(|error| self.rejected(error.detail))
+        check(&keys).map_err(|error| self.failed(error))
+    }
+
+    /// A check that went by the clock says which way the two clocks differ, where it is known that they do.
+    fn failed(&self, error: Rejected) -> Problem {
+        let ahead = self.server_clock.map_or(0, |server| self.clock.now().wall.0.saturating_sub(server.0) / 1000);
+        if !error.by_clock() || ahead.unsigned_abs() <= id_token::SKEW.as_secs() {
+            return self.rejected(error.detail);
+        }
+        let direction = if ahead > 0 { "ahead of" } else { "behind" };
+        let seconds = ahead.unsigned_abs();
+        self.rejected(&format!("{}: this computer's clock is {seconds} s {direction} the provider's", error.detail))
     }
 
     /// OpenID Connect Core 5.3.2: userinfo of another subject must not be used, and says that the access token belongs to
@@ -223,7 +236,7 @@ impl Finder<'_> {
         if kind.to_ascii_lowercase().starts_with("application/jwt") {
             return Err(self.bad_userinfo("it answers with a JWT; have the client registered for plain JSON"));
         }
-        serde_json::from_slice(&response.body).map_err(|_| self.bad_userinfo("its answer is not JSON"))
+        response.json().map_err(|_| self.bad_userinfo("its answer is not JSON"))
     }
 
     fn by_userinfo(&self, claims: &Claims) -> Result<Who, Problem> {

@@ -2,9 +2,12 @@
 
 use crate::clock::Clock;
 use crate::http::{Http, host};
+use crate::id_token::BASE64;
+use base64::Engine as _;
 use larder_core::problem::Problem;
 use larder_core::time::{BootTime, millis};
 use openidconnect::core::CoreJsonWebKeySet;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +20,16 @@ const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
 /// Issuers whose keys are kept. People have a few; each set is at most as long as an answer may be (`http::MOST_BODY`).
 const MOST: usize = 16;
 
+/// How often an issuer is asked again for keys that it was asked for already, in [`AGAIN_WITHIN`]. A rotation needs one; keys
+/// that change more often than this are made up.
+const MOST_AGAIN: usize = 5;
+
+/// See [`MOST_AGAIN`].
+const AGAIN_WITHIN: Duration = Duration::from_secs(60);
+
+/// RFC 7518 section 3.3: shorter RSA keys must not be used. What they sign, others can sign too.
+const LEAST_RSA_BITS: usize = 2048;
+
 /// The keys that are kept, by `jwks_uri`.
 #[derive(Debug, Default)]
 pub struct Jwks(Mutex<HashMap<String, Kept>>);
@@ -25,6 +38,8 @@ pub struct Jwks(Mutex<HashMap<String, Kept>>);
 struct Kept {
     keys: CoreJsonWebKeySet,
     until: BootTime,
+    /// When they were asked for, lately.
+    asked: Vec<BootTime>,
 }
 
 impl Jwks {
@@ -43,7 +58,7 @@ impl Jwks {
         self.lock().get(jwks_uri).filter(|kept| now < kept.until).map(|kept| kept.keys.clone())
     }
 
-    /// Asks the issuer, and keeps its answer. Where it fails, what was kept stays.
+    /// Asks the issuer, and keeps its answer. Where it fails, what was kept stays; who asks too often gets what is kept.
     ///
     /// # Errors
     /// [`Problem::Unreachable`], [`Problem::ProviderTrouble`]; [`Problem::IdTokenRejected`] where there is nothing to check
@@ -57,15 +72,30 @@ impl Jwks {
     ) -> Result<CoreJsonWebKeySet, Problem> {
         let rejected =
             |detail: &str| Problem::IdTokenRejected { provider: provider.to_owned(), detail: detail.to_owned() };
+        if let Some(kept) = self.asked_too_often(clock.now().boot, jwks_uri) {
+            return Ok(kept);
+        }
         let url = Url::parse(jwks_uri).map_err(|_| rejected("the address of its issuer's keys is no URL"))?;
         let response = http.get(&url, None).await?;
         if response.status != 200 {
             return Err(Problem::ProviderTrouble { host: host(&url), status: response.status });
         }
-        let keys: CoreJsonWebKeySet =
-            serde_json::from_slice(&response.body).map_err(|_| rejected("its issuer's keys cannot be read"))?;
+        let document = response.json().map_err(|_| rejected("its issuer's keys cannot be read"))?;
+        let keys = strong(document).ok_or_else(|| rejected("its issuer's keys cannot be read"))?;
         self.keep(clock.now().boot, jwks_uri, keys.clone());
         Ok(keys)
+    }
+
+    /// What is kept, where its issuer was asked for it again and again; else this time is noted.
+    fn asked_too_often(&self, now: BootTime, jwks_uri: &str) -> Option<CoreJsonWebKeySet> {
+        let mut all = self.lock();
+        let kept = all.get_mut(jwks_uri).filter(|kept| now < kept.until)?;
+        kept.asked.retain(|asked| now.0.saturating_sub(asked.0) < millis(AGAIN_WITHIN));
+        if kept.asked.len() > MOST_AGAIN {
+            return Some(kept.keys.clone());
+        }
+        kept.asked.push(now);
+        None
     }
 
     fn keep(&self, now: BootTime, jwks_uri: &str, keys: CoreJsonWebKeySet) {
@@ -78,8 +108,25 @@ impl Jwks {
             kept.remove(&oldest);
         }
         let until = BootTime(now.0.saturating_add(millis(KEPT_FOR)));
-        kept.insert(jwks_uri.to_owned(), Kept { keys, until });
+        let asked = kept.remove(jwks_uri).map_or_else(|| vec![now], |before| before.asked);
+        kept.insert(jwks_uri.to_owned(), Kept { keys, until, asked });
     }
+}
+
+/// The keys that may be used, of any size where size means nothing; what cannot be read is passed over.
+fn strong(mut document: Value) -> Option<CoreJsonWebKeySet> {
+    document.get_mut("keys")?.as_array_mut()?.retain(|key| {
+        let long = |n: &str| BASE64.decode(n).is_ok_and(|n| bits(&n) >= LEAST_RSA_BITS);
+        key["kty"] != "RSA" || key["n"].as_str().is_some_and(long)
+    });
+    serde_json::from_value(document).ok()
+}
+
+/// The length of a number, most significant byte first.
+fn bits(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let first = number.get(zeros).map_or(0, |first| first.leading_zeros() as usize);
+    (number.len() - zeros) * 8 - first
 }
 
 #[cfg(test)]
@@ -107,6 +154,44 @@ mod tests {
         assert!(jwks.kept(&At(3_600_999), "https://a.example/jwks").is_some());
         assert!(jwks.kept(&At(3_601_000), "https://a.example/jwks").is_none());
         assert!(jwks.kept(&At(1_000), "https://b.example/jwks").is_none());
+    }
+
+    #[test]
+    fn an_issuer_is_asked_again_a_few_times_a_minute_and_then_what_is_kept_counts() {
+        let jwks = Jwks::new();
+        let uri = "https://a.example/jwks";
+        jwks.keep(BootTime(0), uri, keys());
+        let mut asked = Vec::new();
+        for second in 0..180 {
+            let now = BootTime(second * 1000);
+            if jwks.asked_too_often(now, uri).is_none() {
+                asked.push(second);
+                jwks.keep(now, uri, keys());
+            }
+        }
+        assert_eq!(asked, [0, 1, 2, 3, 4, 60, 61, 62, 63, 64, 65, 120, 121, 122, 123, 124, 125]);
+        assert!(jwks.asked_too_often(BootTime(179_000), "https://b.example/jwks").is_none(), "another issuer's");
+    }
+
+    #[test]
+    fn rsa_keys_that_others_can_sign_with_are_passed_over() {
+        let key = |bytes: usize, first: u8| {
+            let mut n = vec![0xff; bytes];
+            n[0] = first;
+            serde_json::json!({ "kty": "RSA", "n": BASE64.encode(n), "e": "AQAB" })
+        };
+        let weak = [key(64, 0xff), key(128, 0xff), key(256, 0x7f), key(300, 0)].into_iter().chain([
+            serde_json::json!({ "kty": "RSA", "n": "", "e": "AQAB" }),
+            serde_json::json!({ "kty": "RSA", "n": 7 }),
+        ]);
+        let mut document = serde_json::json!({ "keys": weak.collect::<Vec<_>>() });
+        document["keys"][3]["n"] = Value::String(BASE64.encode([&[0; 100][..], &[0xff; 200]].concat()));
+        assert_eq!(strong(document).unwrap().keys().len(), 0);
+        let document = serde_json::json!({ "keys": [key(256, 0x80), { "kty": "future" }, "nonsense", key(512, 1)] });
+        assert_eq!(strong(document).unwrap().keys().len(), 2);
+        for nothing in [serde_json::json!({}), serde_json::json!({ "keys": 7 }), serde_json::json!([])] {
+            assert!(strong(nothing).is_none());
+        }
     }
 
     #[test]

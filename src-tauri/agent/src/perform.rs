@@ -198,7 +198,7 @@ impl Hands {
                 let client = Client { endpoints, secret: secret.as_ref(), provider, dpop };
                 token_endpoint::exchange(&self.http(), self.clock.as_ref(), client, code, verifier, redirect_uri).await
             }
-            Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
+            Err(problem) => Ended::of(Outcome::NeedsFix(problem)),
         }
     }
 
@@ -218,7 +218,7 @@ impl Hands {
                     token_endpoint::client_credentials(http, clock, client, scopes, &Part::default()).await
                 }
             }
-            Err(problem) => Ended { outcome: Outcome::NeedsFix(problem), tokens: None },
+            Err(problem) => Ended::of(Outcome::NeedsFix(problem)),
         }
     }
 
@@ -445,7 +445,8 @@ impl Hands {
                 let (http, clock) = (&self.http(), self.clock.as_ref());
                 // Not asked for here.
                 let userinfo = &Userinfo::default();
-                let finder = Finder { http, clock, jwks: &self.jwks, endpoints: &held.endpoints, provider, userinfo };
+                let (jwks, endpoints) = (&self.jwks, &held.endpoints);
+                let finder = Finder { http, clock, jwks, endpoints, provider, userinfo, server_clock: None };
                 finder.renewed(tokens, &held.before, subject).await
             }
             _ => Renewed::Unchecked("nothing to compare it with"),

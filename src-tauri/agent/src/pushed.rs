@@ -43,7 +43,8 @@ pub async fn push(
     let response = http.post_form(endpoint, proof.form(&fields), proof.credentials()).await?;
     match response.status {
         200..300 => {
-            let pushed: Pushed = serde_json::from_slice(&response.body)
+            let pushed: Pushed = response
+                .json()
                 .map_err(|_| Problem::ProviderTrouble { host: host(endpoint), status: response.status })?;
             let mut url = request.clone();
             // RFC 9126 section 4: nothing but these two.

@@ -356,7 +356,7 @@ async fn ask(http: &Http, metadata: &Metadata) -> Result<Registered, Problem> {
 
 fn read(response: Response, url: &Url) -> Result<Information, Failed> {
     match response.status {
-        200..300 => serde_json::from_slice(&response.body).map_err(|_| Failed::Refused {
+        200..300 => response.json().map_err(|_| Failed::Refused {
             error: format!("status {}, and its answer is not that of a registration", response.status),
             detail: String::new(),
         }),

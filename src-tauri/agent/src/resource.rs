@@ -118,8 +118,8 @@ async fn protected(http: &Http, url: &Url) -> Result<(Option<Document>, Challeng
         if response.status != 200 {
             return Err(bad(url, &format!("its metadata is not where it says (status {})", response.status)));
         }
-        let document = serde_json::from_slice(&response.body)
-            .map_err(|_| bad(url, "its metadata is not what a protected resource publishes"))?;
+        let document =
+            response.json().map_err(|_| bad(url, "its metadata is not what a protected resource publishes"))?;
         believed(url, &document)?;
         return Ok((Some(document), challenge));
     }
@@ -127,7 +127,7 @@ async fn protected(http: &Http, url: &Url) -> Result<(Option<Document>, Challeng
         let response = http.get(&at, None).await?;
         // Some servers answer every address with a page of theirs: that is not metadata.
         if response.status == 200
-            && let Ok(document) = serde_json::from_slice(&response.body)
+            && let Ok(document) = response.json()
         {
             believed(url, &document)?;
             return Ok((Some(document), challenge));

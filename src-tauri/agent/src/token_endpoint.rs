@@ -8,7 +8,7 @@ use crate::http::{Call, Http, NoAnswer, Seen, host};
 use larder_core::effect::{Grant, Outcome};
 use larder_core::names::{Part, Scope};
 use larder_core::problem::{Problem, Why};
-use larder_core::time::Now;
+use larder_core::time::{Now, WallTime};
 use oauth2::basic::{
     BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
     BasicTokenType,
@@ -76,6 +76,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// New tokens, where the outcome says so.
     pub tokens: Option<Tokens>,
+    /// What the server's clock said, where it did (`Date`, RFC 9110 section 6.6.1).
+    pub server_clock: Option<WallTime>,
 }
 
 /// Exchanges an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
@@ -170,6 +172,11 @@ fn resource<'a>(asks: Client<'a>, part: &'a Part) -> Option<&'a str> {
 }
 
 impl Ended {
+    /// Without tokens.
+    pub fn of(outcome: Outcome) -> Self {
+        Self { outcome, tokens: None, server_clock: None }
+    }
+
     /// The tokens with the key that was proved for them: a public client's refresh token is bound to it even where the
     /// access token is not (RFC 9449 section 5).
     pub fn bound_to(mut self, key: Option<DpopKey>) -> Self {
@@ -228,7 +235,7 @@ fn broken_endpoint(endpoints: &Endpoints) -> Problem {
 
 /// Nothing was sent.
 fn to_fix(problem: Problem) -> Ended {
-    Ended { outcome: Outcome::NeedsFix(problem), tokens: None }
+    Ended::of(Outcome::NeedsFix(problem))
 }
 
 fn ended(
@@ -240,14 +247,42 @@ fn ended(
 ) -> Ended {
     let Client { endpoints, provider, .. } = asks;
     match answer {
-        // A provider that answers an empty access token has answered nothing.
-        #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
-        Ok(answer) if answer.access_token().secret().is_empty() => {
-            Ended { outcome: not_oauth(endpoints, seen, sent, true), tokens: None }
-        }
-        Ok(answer) => granted(&answer, sent_token, sent),
-        Err(error) => Ended { outcome: classify(error, endpoints, provider, seen, sent), tokens: None },
+        // A provider that answers a token which no request can carry has answered nothing.
+        Ok(answer) if !is_usable(&answer) => Ended::of(not_oauth(endpoints, seen, sent, true)),
+        Ok(answer) => Ended { server_clock: seen.server_clock(), ..granted(&answer, sent_token, sent) },
+        Err(error) => Ended::of(classify(error, endpoints, provider, seen, sent)),
     }
+}
+
+/// Whether there is an access token, of the characters that one has (RFC 6749 appendix A.12). Any other would end the line
+/// that a program writes it in, and begin one of the provider's.
+#[expect(clippy::disallowed_methods, reason = "only what it is made of")]
+pub fn is_usable(answer: &Answered) -> bool {
+    let token = answer.access_token().secret();
+    !token.is_empty() && token.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// A type that is no scheme of the `Authorization` header (RFC 9110 section 11.1) is of no use to anybody; what is meant is
+/// the one that nearly all are.
+fn token_type(named: &str) -> String {
+    /// The longest that is registered has 6 letters.
+    const MOST: usize = 32;
+    let is_scheme = named.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+".contains(&byte));
+    if is_scheme && (1..=MOST).contains(&named.len()) { named.to_owned() } else { "Bearer".to_owned() }
+}
+
+/// What was granted, without what is no scope (RFC 6749 section 3.3): nobody can ask for it, and it would be kept and shown.
+fn granted_scopes(answer: &Answered) -> Option<Vec<Scope>> {
+    /// More than any provider has; they are kept with the account and in the record.
+    const MOST: usize = 512;
+    /// As many bytes as one that is asked for may have.
+    const MOST_SCOPE: usize = 256;
+    let is_scope = |scope: &str| {
+        (1..=MOST_SCOPE).contains(&scope.len())
+            && scope.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
+    };
+    let scopes = answer.scopes()?.iter().map(|scope| Scope(scope.to_string()));
+    Some(scopes.filter(|scope| is_scope(scope.as_str())).take(MOST).collect())
 }
 
 /// A token response's tokens, and what is decided about them.
@@ -259,7 +294,7 @@ pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) 
         sent,
         // Zero says nothing about the lifetime, and would have us refresh without end.
         lifetime: answer.expires_in().filter(|lifetime| *lifetime >= Duration::from_secs(1)),
-        scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| Scope(scope.to_string())).collect()),
+        scopes: granted_scopes(answer),
         refreshable: refresh_token.is_some(),
         new_refresh_token: new.is_some(),
         refresh_token_lifetime: answer.extra_fields().refresh_token_expires_in.map(Duration::from_secs),
@@ -273,11 +308,11 @@ pub fn granted(answer: &Answered, sent_token: Option<&SecretString>, sent: Now) 
             BasicTokenType::Bearer => "Bearer".to_owned(),
             BasicTokenType::Mac => "MAC".to_owned(),
             BasicTokenType::Extension(other) if other.eq_ignore_ascii_case(TOKEN_TYPE) => TOKEN_TYPE.to_owned(),
-            BasicTokenType::Extension(other) => other.clone(),
+            BasicTokenType::Extension(other) => token_type(other),
         },
         dpop_key: None,
     };
-    Ended { outcome: Outcome::Tokens(grant), tokens: Some(tokens) }
+    Ended { outcome: Outcome::Tokens(grant), tokens: Some(tokens), server_clock: None }
 }
 
 /// The three kinds of error. Only a parsed OAuth error says anything about the session.
@@ -288,8 +323,9 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
             let spent = no_answer.sent;
             return Outcome::Transient { problem: no_answer.into(), retry_after: None, spent };
         }
-        // Parse errors carry the raw body: it is dropped here, unread. After a 200 the token may be spent.
-        return not_oauth(endpoints, seen, sent, status == 200);
+        // Parse errors carry the raw body: it is dropped here, unread. After a success the token may be spent; a page is by
+        // somebody who stands before the provider (a portal, a firewall), and has passed nothing on.
+        return not_oauth(endpoints, seen, sent, (200..300).contains(&status) && !seen.is_page());
     };
     // 408, 429 and 5xx are about the server, whatever their body says.
     if status == 429 || status == 408 || status >= 500 {
@@ -326,7 +362,15 @@ fn classify(error: Failed, endpoints: &Endpoints, provider: &str, seen: &Seen, s
                 let problem = Problem::ProofRefused { provider: provider.to_owned(), detail };
                 Outcome::Transient { problem, retry_after, spent: false }
             }
-            "temporarily_unavailable" | "server_error" | "slow_down" => {
+            // The last ones are Slack's.
+            "temporarily_unavailable"
+            | "server_error"
+            | "slow_down"
+            | "ratelimited"
+            | "internal_error"
+            | "fatal_error"
+            | "service_unavailable"
+            | "request_timeout" => {
                 Outcome::Transient { problem: trouble(endpoints, status, retry_after, sent), retry_after, spent: false }
             }
             // A gateway's own words, not an authorization server's (RFC 6749 section 5.2: 400, and 401 for clients; 200 at some).

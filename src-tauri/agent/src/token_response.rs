@@ -3,20 +3,27 @@
 //! After a refresh a response that cannot be read is a session that is lost: the old token is spent and the new one is
 //! in it. So whatever can only be meant one way is read that way.
 
-use crate::http::Response;
+use crate::http::{Response, without_mark};
 use oauth2::http::{HeaderValue, StatusCode};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// The response for `oauth2`, with its odd but harmless parts straightened.
 pub fn straighten(response: Response) -> oauth2::HttpResponse {
-    let object = serde_json::from_slice(&response.body).ok().or_else(|| form(&response));
+    let object = object(without_mark(&response.body)).or_else(|| form(&response));
     let mut status = response.status;
     let mut headers = response.headers;
     let body = match object {
         Some(mut object) => {
+            let granted = object.get("access_token").and_then(Value::as_str).is_some_and(|token| !token.is_empty());
             // Some answer errors with 200 (GitHub), some say `ok: false` beside them (Slack).
-            if status == 200 && object.contains_key("error") && !object.contains_key("access_token") {
+            if (200..300).contains(&status) && object.contains_key("error") && !granted {
                 status = 400;
+            }
+            // What was created or is not authoritative (RFC 9110 section 15.3) is a grant too: the token that was sent is spent.
+            if (200..300).contains(&status) && granted {
+                status = 200;
             }
             if status == 200 {
                 straighten_grant(&mut object);
@@ -24,12 +31,29 @@ pub fn straighten(response: Response) -> oauth2::HttpResponse {
             headers.insert("content-type", HeaderValue::from_static("application/json"));
             serde_json::to_vec(&object).unwrap_or_default()
         }
-        None => response.body.to_vec(),
+        // Whatever it is, nobody reads it: no error can hold a part of it.
+        None => Vec::new(),
     };
     let mut answer = oauth2::http::Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     *answer.headers_mut() = headers;
     answer
+}
+
+/// A JSON object, whatever is in the members that nobody needs: a number that no float holds, or a depth without an end,
+/// makes the others no worse.
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    let members: HashMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
+    Some(members.into_iter().map(|(name, member)| (name, value(member))).collect())
+}
+
+fn value(member: &RawValue) -> Value {
+    let text = member.get();
+    // 1e309 is more than any number can be here, and still a number.
+    serde_json::from_str(text).unwrap_or_else(|_| match text.parse::<f64>() {
+        Ok(number) => f64::MAX.copysign(number).into(),
+        Err(_) => Value::Null,
+    })
 }
 
 /// A form, which GitHub answers where JSON is not asked for, and others in any case.
@@ -62,7 +86,9 @@ fn straighten_grant(object: &mut Map<String, Value>) {
     if let Some(lifetime) = lifetime {
         object.insert(names[0].to_owned(), lifetime.into());
     }
-    object.entry("token_type").or_insert_with(|| "Bearer".into());
+    if !object.get("token_type").is_some_and(Value::is_string) {
+        object.insert("token_type".to_owned(), "Bearer".into());
+    }
     if let Some(Value::Array(scopes)) = object.get("scope") {
         let scopes: Vec<&str> = scopes.iter().filter_map(Value::as_str).collect();
         let scopes = scopes.join(" ");
@@ -77,6 +103,7 @@ fn straighten_grant(object: &mut Map<String, Value>) {
         object.insert("scope".to_owned(), scopes.into());
     }
     for optional in ["refresh_token", "id_token", "scope"] {
+        // What is no text is taken for what was not sent.
         if !object.get(optional).is_none_or(Value::is_string) {
             object.remove(optional);
         }
@@ -88,7 +115,10 @@ fn seconds(value: &Value) -> Option<u64> {
     const TEN_YEARS: f64 = 10.0 * 366.0 * 86_400.0;
     let number = match value {
         Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse::<f64>().ok()?,
+        // Rust knows "inf" and "nan" as numbers; nobody means a lifetime by them.
+        Value::String(text) if !text.contains(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E')) => {
+            text.trim().parse::<f64>().ok()?
+        }
         _ => return None,
     };
     // A float between one and ten years' seconds fits.
@@ -125,6 +155,60 @@ mod tests {
         }
         assert_eq!(lifetime(json!(1e300)), json!(316_224_000));
         assert_eq!(lifetime(json!(u64::MAX)), json!(316_224_000));
+        assert_eq!(lifetime(json!("36e2")), json!(3600));
+        for nothing in ["inf", "nan", "-1e309", "1 hour"] {
+            assert_eq!(lifetime(json!(nothing)), Value::Null, "{nothing}");
+        }
+    }
+
+    fn read(status: u16, body: &[u8]) -> (u16, Value) {
+        let headers = reqwest::header::HeaderMap::new();
+        let answer = straighten(Response { status, retry_after: None, headers, body: body.to_vec().into() });
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_no_number_or_stack_can_hold_costs_no_token() {
+        for odd in ["1e309", "-1e309", "9223372036854775808", "1e-400", &"[".repeat(100_000), &"9".repeat(10_000)] {
+            let odd = if odd.starts_with('[') { format!("{odd}{}", "]".repeat(odd.len())) } else { odd.to_owned() };
+            for name in ["expires_in", "refresh_expires_in", "scope", "token_type", "of_no_standard"] {
+                let body = format!(r#"{{"access_token":"a","refresh_token":"r","{name}":{odd}}}"#);
+                let (status, answer) = read(200, body.as_bytes());
+                assert_eq!((status, &answer["access_token"]), (200, &json!("a")), "{name}");
+                assert_eq!(
+                    (&answer["refresh_token"], &answer["token_type"]),
+                    (&json!("r"), &json!("Bearer")),
+                    "{name}"
+                );
+            }
+        }
+        assert_eq!(read(200, br#"{"access_token":"a","expires_in":1e309}"#).1["expires_in"], 316_224_000);
+    }
+
+    #[test]
+    fn a_mark_before_the_json_is_passed_over() {
+        assert_eq!(read(200, b"\xef\xbb\xbf{\"access_token\":\"a\"}").1["access_token"], "a");
+        assert_eq!(read(400, b"\xef\xbb\xbf{\"error\":\"invalid_grant\"}").1["error"], "invalid_grant");
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_the_last_counts() {
+        let body = br#"{"access_token":"a","access_token":"b","expires_in":60,"expires_in":"x"}"#;
+        let (_, answer) = read(200, body);
+        assert_eq!((&answer["access_token"], &answer["expires_in"]), (&json!("b"), &Value::Null));
+    }
+
+    #[test]
+    fn a_grant_that_was_created_is_a_grant_and_an_empty_one_is_none() {
+        for status in [200, 201, 203] {
+            assert_eq!(straightened(status, &json!({ "access_token": "a" })).0, 200);
+            for empty in [json!(""), json!(null), json!(7)] {
+                let body = json!({ "access_token": empty, "error": "bad_refresh_token" });
+                assert_eq!(straightened(status, &body).0, 400);
+            }
+        }
+        assert_eq!(straightened(302, &json!({ "access_token": "a" })).0, 302);
+        assert_eq!(straightened(500, &json!({ "access_token": "a" })).0, 500);
     }
 
     #[test]
@@ -184,13 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_stays_as_it_is() {
-        let response = Response {
-            status: 200,
-            retry_after: None,
-            headers: reqwest::header::HeaderMap::new(),
-            body: b"<html>".to_vec().into(),
-        };
-        assert_eq!(straighten(response).body(), b"<html>");
+    fn what_is_no_object_goes_no_further() {
+        for body in [&b"<html>"[..], b"[]", b"null", b"{\"a\":1}{\"b\":2}", b"{", b"\xff\xfe{\0}\0"] {
+            let headers = reqwest::header::HeaderMap::new();
+            let answer = straighten(Response { status: 200, retry_after: None, headers, body: body.to_vec().into() });
+            assert_eq!((answer.status().as_u16(), answer.body().len()), (200, 0));
+        }
     }
 }

@@ -1,12 +1,10 @@
 //! `larder doctor`.
 
 use crate::print::{Failure, cell};
-use crate::{Context, table};
+use crate::{Context, links, table};
 use larder_client::{Answer, Problem, Request, sentence, unexpected};
 use larder_core::problem::Exit;
-use larder_core::scheme::SCHEME;
 use larder_core::view::{Check, CheckView};
-use std::process::{Command, Stdio};
 
 /// The gravest first, as `status` has them.
 const GRAVEST: [Exit; 6] =
@@ -16,7 +14,7 @@ pub fn doctor(context: &Context) -> Result<Exit, Failure> {
     let mut client = context.connect()?;
     let agent = format!("version {}, process {}", client.agent().build, client.agent().pid);
     let Answer::Doctor { checks } = client.ask(Request::Doctor)? else { return Err(unexpected("doctor").into()) };
-    let mut all = vec![CheckView { check: Check::Socket, subject: agent, problem: None }, links()];
+    let mut all = vec![CheckView { check: Check::Socket, subject: agent, problem: None }, opened_by()];
     all.extend(checks);
     context.print.answer(&all, |all| text(all))?;
     let exits: Vec<Exit> = all.iter().filter_map(|check| check.problem.as_ref()).map(Problem::exit).collect();
@@ -24,18 +22,9 @@ pub fn doctor(context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Who opens Larder's links, as the system says.
-fn links() -> CheckView {
-    let asked = Command::new("xdg-mime")
-        .args(["query", "default", &format!("x-scheme-handler/{SCHEME}")])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let handler = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    let problem = match handler.as_str() {
-        "" => Some(Problem::SchemeUnhandled),
-        "larder-desktop-dev.desktop" | "larder.desktop" | "Larder.desktop" => None,
-        _ => Some(Problem::SchemeTaken { handler: handler.clone() }),
-    };
+fn opened_by() -> CheckView {
+    let handler = links::handler().unwrap_or_default();
+    let problem = links::problem(&handler);
     CheckView { check: Check::Links, subject: handler, problem }
 }
 

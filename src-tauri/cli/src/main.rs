@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod formats;
 mod git;
+mod links;
 mod lock;
 mod moving;
 mod passphrase;

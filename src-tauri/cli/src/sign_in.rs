@@ -2,8 +2,8 @@
 
 use crate::args::SignIn;
 use crate::print::{Failure, cell};
-use crate::{Context, accounts, browser, words};
-use larder_client::{Answer, Client, OnWire, Problem, Request, unexpected};
+use crate::{Context, accounts, browser, links, words};
+use larder_client::{Answer, Client, OnWire, Problem, Request, sentence, unexpected};
 use larder_core::names::{AccountId, AttemptId, ProviderName, Scope};
 use larder_core::protocol::{Authentication, MOST_CALLBACK};
 use larder_core::view::{DeviceCode, RedirectKind};
@@ -23,7 +23,7 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     let scopes: Vec<Scope> = args.add_scope.into_iter().map(Scope).collect();
     let (acr_values, max_age, prompt) = (args.acr_values, args.max_age, args.prompt);
     let authentication = Authentication { acr_values, max_age, prompt };
-    let asked = scopes.clone();
+    let mut asked = scopes.clone();
     let request = Request::SignIn { provider, label: args.label, account, redirect, scopes, authentication };
     let Answer::SignIn { attempt, authorization_url, redirect, until, device } = client.ask(request)? else {
         return Err(unexpected("sign-in").into());
@@ -31,6 +31,12 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
     if redirect == RedirectKind::ClientCredentials {
         // Nobody has to do anything.
         return ended(context, &mut client, attempt, &asked);
+    }
+    if let Some(whole) = requested(&authorization_url) {
+        asked = whole;
+    }
+    if redirect == RedirectKind::DeepLink && !args.no_browser {
+        answerable(context, &mut client, &attempt)?;
     }
     let shown = cell(&authorization_url);
     if args.no_browser {
@@ -64,6 +70,30 @@ pub fn sign_in(context: &Context, args: SignIn) -> Result<(), Failure> {
         return Ok(());
     }
     ended(context, &mut client, attempt, &asked)
+}
+
+/// All that an authorization request asks for; `None` where it does not say.
+fn requested(authorization_url: &str) -> Option<Vec<Scope>> {
+    let (_, query) = authorization_url.split_once('?')?;
+    let (_, scope) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "scope")?;
+    // Some providers want commas.
+    Some(scope.split([' ', ',']).filter(|scope| !scope.is_empty()).map(Scope::from).collect())
+}
+
+/// Before any browser opens: where another program would get its answer, the sign-in ends here. Where nobody would, the address
+/// can be handed over by hand.
+fn answerable(context: &Context, client: &mut Client, attempt: &AttemptId) -> Result<(), Problem> {
+    let Some(problem) = links::handler().and_then(|handler| links::problem(&handler)) else { return Ok(()) };
+    if problem == Problem::SchemeUnhandled {
+        context.print.note(&sentence(&problem));
+        return Ok(());
+    }
+    // Best effort: left alone, it ends by itself.
+    let _ = client.ask(Request::CancelSignIn { attempt: attempt.clone() });
+    context
+        .print
+        .note("Nothing was opened. `larder sign-in --redirect loopback` needs no link, where the provider takes that.");
+    Err(problem)
 }
 
 /// Waits for the end of a sign-in, and prints the account's label. What was asked for in addition may not be granted.

@@ -1,33 +1,27 @@
-import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
-import problems from "../../../src-tauri/core/messages/en.json";
 import type { Problem } from "../generated/Problem";
 import type { ProviderHelp } from "../generated/ProviderHelp";
 import type { ReportLine } from "../generated/ReportLine";
 import { visible } from "../model/text";
-import en from "./en.json";
+import { locale, words, type Key } from "./language.svelte";
 
-/** The language of the words; dates and plurals follow it. */
-export const LOCALE = "en-GB";
-
-export type Key = keyof typeof en;
+export { locale, type Key };
 type PluralKey = Key extends infer K ? (K extends `${infer Base}.other` ? Base : never) : never;
 type Params = Record<string, string | number>;
 
 const fill = (template: string, params: Params) =>
   template.replace(/\{(\w+)\}/g, (hole, name: string) => String(params[name] ?? hole));
 
-export const t = (key: Key, params: Params = {}) => fill(en[key], params);
+export const t = (key: Key, params: Params = {}) => fill(words().window[key], params);
 
-const rules = new Intl.PluralRules(LOCALE);
 export function plural(key: PluralKey, n: number): string {
-  const exact = `${key}.${rules.select(n)}`;
-  return t(exact in en ? (exact as Key) : `${key}.other`, { n });
+  const exact = `${key}.${new Intl.PluralRules(locale()).select(n)}`;
+  return t(exact in words().window ? (exact as Key) : `${key}.other`, { n });
 }
 
 /** Words for a scope, where they are known. */
 export function scopeWords(scope: string): string | null {
   const key = `scope.${scope}`;
-  return key in en ? t(key as Key) : null;
+  return key in words().window ? t(key as Key) : null;
 }
 
 /** What a scope means, where that is known; the catalogue says it of the scopes of its providers. */
@@ -38,7 +32,7 @@ export function scopeMeaning(scope: string, help: ProviderHelp | null | undefine
 
 /** What the catalogue says of a provider; its words are the agent's, as a problem's are. */
 export const catalogueWords = (key: string): string =>
-  (catalogue as Record<string, string>)[key] ?? (key in en ? t(key as Key) : key);
+  words().catalogue[key] ?? (key in words().window ? t(key as Key) : key);
 
 export interface Piece {
   text: string;
@@ -46,7 +40,7 @@ export interface Piece {
 }
 
 function template(problem: Problem): string {
-  const all: Record<string, string> = problems;
+  const all = words().problems;
   const why = "why" in problem ? all[`problem.${problem.code}.${problem.why}`] : undefined;
   return why ?? all[`problem.${problem.code}`] ?? problem.code;
 }
@@ -72,8 +66,7 @@ export function saidByProvider(problem: Problem): string | null {
 /** A line of what was found out about a provider, in the agent's words. */
 export function reportLine(line: ReportLine): Piece[] {
   if (line.problem) return sentence(line.problem);
-  const all: Record<string, string> = problems;
-  return pieces(all[line.key] ?? line.key, { value: visible(line.value) });
+  return pieces(words().problems[line.key] ?? line.key, { value: visible(line.value) });
 }
 
 export const plainSentence = (problem: Problem) =>

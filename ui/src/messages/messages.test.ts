@@ -1,8 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
+import problemsDe from "../../../src-tauri/core/messages/de.json";
 import problems from "../../../src-tauri/core/messages/en.json";
 import problemType from "../generated/Problem.ts?raw";
 import whyType from "../generated/Why.ts?raw";
+import de from "./de.json";
 import en from "./en.json";
+import { speak, systemLanguage } from "./language.svelte";
+import { dayMonth } from "../model/time";
 import { plainSentence, plural, sentence, t } from ".";
 
 const sources = Object.values(
@@ -25,7 +29,7 @@ describe("the window's own words", () => {
   });
 
   it("has no word that is not used", () => {
-    const prefixes = [...sources.matchAll(/`([a-z-]+\.)\$\{/g)].map((found) => found[1]!);
+    const prefixes = [...sources.matchAll(/`([a-z]+[a-z.-]*[.-])\$\{/g)].map((found) => found[1]!);
     const unused = keys.filter((key) => {
       const base = key.replace(/\.(zero|one|two|few|many|other)$/, "");
       return (
@@ -69,5 +73,40 @@ describe("the sentences for problems", () => {
     expect(plainSentence({ code: "sign-in-needed", account: "mail", why: "refused" })).toMatch(
       /^mail: the provider no longer accepts/,
     );
+  });
+});
+
+describe("every language", () => {
+  afterEach(() => speak("en"));
+
+  const holes = (text: string) => [...new Set(text.match(/\{\w+\}/g))].toSorted();
+  const commands = (text: string) => (text.match(/`[^`]*`/g) ?? []).toSorted();
+
+  it.each([
+    ["the window's own words", en, de],
+    ["the sentences for problems", problems, problemsDe],
+  ])("has %s, with the same parameters and commands", (_, one: Record<string, string>, other) => {
+    const their: Record<string, string> = other;
+    expect(Object.keys(their)).toEqual(Object.keys(one));
+    const differs = (key: string) =>
+      String(holes(one[key]!)) !== String(holes(their[key]!)) ||
+      String(commands(one[key]!)) !== String(commands(their[key]!));
+    expect(Object.keys(one).filter(differs)).toEqual([]);
+  });
+
+  it("is spoken once it is chosen: words, plurals, dates and problems", async () => {
+    await speak("de");
+    expect(t("nav.accounts")).toBe("Konten");
+    expect(plural("programs.count", 1)).toBe("1 Regel");
+    expect(plainSentence({ code: "keychain-locked" })).toMatch(/^Der Schlüsselbund ist verschlossen/);
+    expect(dayMonth(new Date(2026, 2, 5).getTime())).toBe("5. März");
+    expect(document.documentElement.lang).toBe("de");
+  });
+
+  it("is the system's, as far as there are words for it", () => {
+    expect(systemLanguage(["fr-FR", "de-AT", "en"])).toBe("de");
+    expect(systemLanguage(["en-US", "de"])).toBe("en");
+    expect(systemLanguage(["fr"])).toBe("en");
+    expect(systemLanguage([])).toBe("en");
   });
 });

@@ -76,17 +76,26 @@ export function stillGood(account: AccountView, now: number): string {
   return rest > 0 ? t("state.still-good", { time: span(rest) }) : t("state.not-good");
 }
 
-export type Action = "refresh" | "sign-in-again" | "undo" | "sign-out" | "sign-out-in-browser" | "forget";
+export type Action =
+  | "refresh"
+  | "test"
+  | "sign-in-again"
+  | "undo"
+  | "add-access"
+  | "rename"
+  | "sign-out"
+  | "sign-out-in-browser"
+  | "forget";
 
 const offered: Record<AccountState, readonly Action[]> = {
-  fresh: ["refresh", "sign-out"],
-  refreshing: ["sign-out"],
-  waiting: ["refresh", "sign-in-again", "sign-out"],
-  "sign-in-again": ["sign-in-again", "sign-out"],
-  blocked: ["refresh", "sign-in-again", "sign-out"],
-  undoable: [],
+  fresh: ["refresh", "test", "add-access", "rename", "sign-out"],
+  refreshing: ["test", "add-access", "rename", "sign-out"],
+  waiting: ["refresh", "test", "sign-in-again", "rename", "sign-out"],
+  "sign-in-again": ["sign-in-again", "rename", "sign-out"],
+  blocked: ["refresh", "sign-in-again", "rename", "sign-out"],
+  undoable: ["undo"],
   "signing-out": [],
-  "signed-out": ["sign-in-again", "forget"],
+  "signed-out": ["sign-in-again", "rename", "forget"],
 };
 /** Whether to offer it: here it is over. What has moved to another machine goes on there. */
 export const maySignOutInBrowser = (account: AccountView): boolean =>
@@ -94,7 +103,7 @@ export const maySignOutInBrowser = (account: AccountView): boolean =>
 
 export function actions(account: AccountView): readonly Action[] {
   if (!maySignOutInBrowser(account)) return offered[account.state];
-  return ["sign-in-again", "sign-out-in-browser", "forget"];
+  return ["sign-in-again", "sign-out-in-browser", "rename", "forget"];
 }
 
 /** Whether it has just been signed out here, and its person may want the same of the browser. */

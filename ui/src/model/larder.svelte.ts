@@ -4,11 +4,13 @@ import type { AccountId } from "../generated/AccountId";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { HouseView } from "../generated/HouseView";
+import type { LastUse } from "../generated/LastUse";
 import type { Problem } from "../generated/Problem";
 import type { ProviderName } from "../generated/ProviderName";
 import type { ProviderView } from "../generated/ProviderView";
 import type { RedirectKind } from "../generated/RedirectKind";
 import { plainSentence, t } from "../messages";
+import { doneOf, type Done } from "./told";
 import { isLeftInBrowser, titleOf, type Action } from "./accounts";
 import { NOTHING_MORE, signInTimes, type Followed } from "./attempts";
 import { Clock } from "./clock.svelte";
@@ -29,6 +31,14 @@ export class Larder {
   said: string = $state("");
   /** Whether the field Find is to take the focus. */
   finding: boolean = $state(false);
+  /** What lies over the page. */
+  over: "palette" | "shortcuts" | null = $state(null);
+  /** The account whose label is being written anew, where it is shown. */
+  renaming: AccountId | null = $state(null);
+  /** Which program had each account's token last. */
+  uses: ReadonlyMap<AccountId, LastUse> = $state.raw(new Map());
+  /** What was done, said once and quietly. */
+  done: Done | null = $state.raw(null);
   readonly clock = new Clock();
 
   constructor(
@@ -84,12 +94,25 @@ export class Larder {
 
   go(place: Place): void {
     this.refused = null;
+    this.renaming = null;
     this.place = place;
   }
 
   find(): void {
-    this.go({ page: "accounts" });
+    // Where nothing is, nothing is found; a page with a field of its own is looked through itself.
+    if (this.place.page !== "activity" && this.place.page !== "sign-in") this.go({ page: "accounts" });
     this.finding = true;
+  }
+
+  lay(over: "palette" | "shortcuts"): void {
+    this.over = this.over === over ? null : over;
+  }
+
+  /** The account that a key is about. */
+  pointed(): AccountView | undefined {
+    const place = this.place;
+    if (place.page === "account") return this.account(place.account);
+    return place.page === "accounts" && this.selected !== null ? this.account(this.selected) : undefined;
   }
 
   openAccount(account: AccountId, forgetting = false): void {
@@ -168,6 +191,16 @@ export class Larder {
         return this.signIn(account.provider, account.id);
       case "forget":
         return this.openAccount(account.id, true);
+      case "test":
+        return this.run(async () => {
+          this.done = doneOf.test(await this.backend.test(account.id));
+        });
+      case "rename":
+        this.selected = account.id;
+        this.renaming = account.id;
+        return;
+      case "add-access":
+        return this.go({ page: "access", account: account.id });
       case "sign-out-in-browser":
         if (this.leftInBrowser === account.id) this.leftInBrowser = null;
         return this.run(() => this.backend.signOutInBrowser(account.id));
@@ -188,6 +221,12 @@ export class Larder {
   async succeeds(command: () => Promise<void>): Promise<boolean> {
     await this.run(command);
     return this.refused === null;
+  }
+
+  /** Asks who used what last; what cannot be told now is told later. */
+  async askUses(): Promise<void> {
+    const uses = await this.backend.lastUses().catch(() => null);
+    if (uses) this.uses = new Map(uses.map((use) => [use.account, use]));
   }
 
   private announce(old: HouseView, house: HouseView): void {

@@ -3,9 +3,14 @@ import type { AccountId } from "../generated/AccountId";
 import type { ProviderName } from "../generated/ProviderName";
 import type { Followed } from "./attempts";
 
+/** The parts of the page Settings. */
+export const sections = ["general", "notifications", "security", "programs", "data"] as const;
+export type Section = (typeof sections)[number];
+
 /** Where the window's person is. */
 export type Place =
-  | { page: PageName }
+  | { page: Exclude<PageName, "settings"> }
+  | { page: "settings"; section?: Section }
   | { page: "waiting"; followed: Followed }
   | { page: "provider"; provider: ProviderName }
   | { page: "new-provider" }

@@ -9,10 +9,10 @@ const MOST_ARGUMENTS = 24;
 const MOST_ARGUMENT = 160;
 
 /** What a program is called: the last part of its path, which it chose itself. */
-export function programName(path: string): string {
+export function programName(path: string, most = MOST_NAME): string {
   if (path === "") return t("prompt.unknown");
   if (path === "*") return t("programs.every");
-  return visible(path.replace(/\/+$/, "").split("/").at(-1) || path, MOST_NAME);
+  return visible(path.replace(/\/+$/, "").split("/").at(-1) || path, most);
 }
 
 /** Each argument by itself, so that none can pretend to be two; and how many are left out. */

@@ -1,4 +1,4 @@
-import { LOCALE, t } from "../messages";
+import { locale, t } from "../messages";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -35,12 +35,19 @@ export function since(at: number, now: number): string {
   return past < DAY ? t("time.ago", { time }) : day(at, now);
 }
 
-const format = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(LOCALE, options);
-const hourMinute = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const dayMonth = format({ day: "numeric", month: "short" });
-const dayMonthYear = format({ day: "numeric", month: "short", year: "numeric" });
-
-export const clockTime = (at: number) => hourMinute.format(at);
+/** A way of writing dates, made once for each language: making one takes longer than using it. */
+function written(options: Intl.DateTimeFormatOptions): (at: number) => string {
+  const made = new Map<string, Intl.DateTimeFormat>();
+  return (at) => {
+    const language = locale();
+    let format = made.get(language);
+    if (!format) made.set(language, (format = new Intl.DateTimeFormat(language, options)));
+    return format.format(at);
+  };
+}
+export const clockTime = written({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+export const dayMonth = written({ day: "numeric", month: "short" });
+const dayMonthYear = written({ day: "numeric", month: "short", year: "numeric" });
 
 const midnight = (at: number) => new Date(at).setHours(0, 0, 0, 0);
 
@@ -51,8 +58,14 @@ export function day(at: number, now: number): string {
   if (ago === 0) return t("time.today");
   if (ago === 1) return t("time.yesterday");
   const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
-  return (sameYear ? dayMonth : dayMonthYear).format(at);
+  return (sameYear ? dayMonth : dayMonthYear)(at);
 }
 
 export const dayAndTime = (at: number, now: number) =>
   midnight(at) === midnight(now) ? t("time.today-at", { time: clockTime(at) }) : day(at, now);
+
+/** A moment, to the minute. */
+export const dayAndClock = (at: number, now: number) =>
+  midnight(at) === midnight(now)
+    ? clockTime(at)
+    : t("time.day-at", { day: day(at, now), time: clockTime(at) });

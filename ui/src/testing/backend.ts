@@ -1,5 +1,5 @@
 // A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
-import type { Backend, Found, More, NewProvider, PageName, Policy } from "../backend";
+import type { ActivityFilter, Backend, Found, More, NewProvider, PageName, Policy, Tested } from "../backend";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { Choice } from "../generated/Choice";
@@ -9,6 +9,8 @@ import type { HouseView } from "../generated/HouseView";
 import type { Problem } from "../generated/Problem";
 import type { RedirectKind } from "../generated/RedirectKind";
 import type { ReportLine } from "../generated/ReportLine";
+import type { Settings, SettingsChange } from "../model/settings";
+import { lastUses, settings } from "./past";
 import { attempt as newAttempt, provider as newProvider } from "./houses";
 
 export class TestingBackend implements Backend {
@@ -66,6 +68,32 @@ export class TestingBackend implements Backend {
     return () => void this.pages.delete(then);
   };
   events = async () => this.happened;
+  history = async (account: string, since: number) =>
+    this.happened.filter((one) => one.account === account && one.at >= since);
+  activity = async (filter: ActivityFilter) => {
+    const words = filter.words.toLowerCase().split(/\s+/).filter(Boolean);
+    return this.happened
+      .filter(
+        (one) =>
+          (filter.account === null || one.account === filter.account) &&
+          (filter.kinds.length === 0 || filter.kinds.includes(one.kind)) &&
+          (filter.since === null || one.at >= filter.since) &&
+          words.every((word) =>
+            [one.kind, one.label, one.program, JSON.stringify(one.problem)]
+              .join("\n")
+              .toLowerCase()
+              .includes(word),
+          ),
+      )
+      .toReversed()
+      .slice(0, filter.most);
+  };
+  saveActivity = async (filter: ActivityFilter, format: "json" | "csv") => {
+    await this.command("saveActivity", format, filter.words);
+    return `/home/ada/Downloads/larder-activity.${format}`;
+  };
+  used = lastUses(Date.now());
+  lastUses = async () => this.used;
   ready = async () => void ++this.shown;
 
   signIn = async (provider: string, account: string | null, redirect: RedirectKind | null, more: More) => {
@@ -137,6 +165,24 @@ export class TestingBackend implements Backend {
     await this.command("forget", account);
     this.become({ accounts: this.now.accounts.filter((one) => one.id !== account) });
   };
+  rename = async (account: string, label: string) => {
+    await this.command("rename", account, label);
+    if (this.now.accounts.some((one) => one.label === label && one.id !== account))
+      throw { code: "label-taken", label } satisfies Problem;
+    this.becomeAccount(account, { label });
+  };
+  answer: Tested = { host: "www.googleapis.com", status: 200, ms: 120 };
+  test = async (account: string) => {
+    await this.command("test", account);
+    return this.answer;
+  };
+  place = async (account: string, before: string | null) => {
+    await this.command("place", account, before);
+    const one = this.now.accounts.find((one) => one.id === account)!;
+    const accounts = this.now.accounts.filter((other) => other !== one);
+    const at = before === null ? accounts.length : accounts.findIndex((other) => other.id === before);
+    this.become({ accounts: accounts.toSpliced(at, 0, one) });
+  };
   unlock = async () => {
     await this.command("unlock");
     this.become({ keychain: { ...this.now.keychain, state: "open" }, locked: "unlocked" });
@@ -172,5 +218,28 @@ export class TestingBackend implements Backend {
   lock = async () => {
     await this.command("lock");
     this.become({ locked: "locked" });
+  };
+
+  chosen: Settings = settings;
+  settings = async () => this.chosen;
+  changeSettings = async (change: SettingsChange) => {
+    await this.command("changeSettings", JSON.stringify(change));
+    this.chosen = { ...this.chosen, ...change };
+    return this.chosen;
+  };
+  openFolder = () => this.command("openFolder");
+  exportAccounts = async (accounts: string[], passphrase: string) => {
+    await this.command("exportAccounts", ...accounts, "*".repeat(passphrase.length));
+    for (const account of accounts)
+      this.becomeAccount(account, { state: "signed-out", problem: { code: "moved-away", account } });
+    return "/home/ada/Downloads/larder-accounts.age";
+  };
+  importAccounts = async (passphrase: string) => {
+    await this.command("importAccounts", "*".repeat(passphrase.length));
+    return 2;
+  };
+  reset = async () => {
+    await this.command("reset");
+    this.become({ accounts: [], attempts: [] });
   };
 }

@@ -310,10 +310,9 @@ export function troubledHouse(change: Partial<HouseView> = {}): HouseView {
   });
 }
 
-export function events(): EventView[] {
-  const now = Date.now();
-  const event = (ago: number, kind: EventView["kind"], change: Partial<EventView> = {}): EventView => ({
-    at: now - ago,
+export function event(at: number, kind: EventView["kind"], change: Partial<EventView> = {}): EventView {
+  return {
+    at,
     kind,
     account: "id-work",
     label: "work",
@@ -323,23 +322,29 @@ export function events(): EventView[] {
     count: 1,
     last: null,
     ...change,
-  });
+  };
+}
+
+export function events(): EventView[] {
+  const now = Date.now();
+  const ago = (past: number, kind: EventView["kind"], change: Partial<EventView> = {}) =>
+    event(now - past, kind, change);
   return [
-    event(DAY + 3 * HOUR, "provider-changed", { account: null, label: null }),
-    event(DAY + 2 * HOUR, "sign-in-started", { account: null, label: null }),
-    event(DAY + 2 * HOUR - 20 * SECOND, "signed-in", { label: "community" }),
-    event(51 * MINUTE, "refresh-failed", {
+    ago(DAY + 3 * HOUR, "provider-changed", { account: null, label: null }),
+    ago(DAY + 2 * HOUR, "sign-in-started", { account: null, label: null }),
+    ago(DAY + 2 * HOUR - 20 * SECOND, "signed-in", { label: "community" }),
+    ago(51 * MINUTE, "refresh-failed", {
       label: "staging",
       problem: { code: "sign-in-needed", account: "staging", why: "refused" },
     }),
-    event(34 * MINUTE, "handed-out", { program: "/usr/bin/git" }),
-    event(31 * MINUTE, "refused", {
+    ago(34 * MINUTE, "handed-out", { program: "/usr/bin/git" }),
+    ago(31 * MINUTE, "refused", {
       program: "/usr/bin/python3 sync.py",
       problem: { code: "denied", program: "/usr/bin/python3", account: "work" },
     }),
-    event(17 * MINUTE, "refreshed"),
-    event(9 * MINUTE, "signed-out", { label: "music" }),
-    event(9 * MINUTE - SECOND, "revoked", { label: "music" }),
-    event(3 * MINUTE, "handed-out", { program: "~/bin/backup-photos" }),
+    ago(17 * MINUTE, "refreshed"),
+    ago(9 * MINUTE, "signed-out", { label: "music" }),
+    ago(9 * MINUTE - SECOND, "revoked", { label: "music" }),
+    ago(3 * MINUTE, "handed-out", { program: "~/bin/backup-photos" }),
   ];
 }

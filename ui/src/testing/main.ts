@@ -1,4 +1,6 @@
 // testing.html?house=full&place=account:id-work shows one page without an agent; shots.mjs and people use it.
+import type { LanguageChoice, Theme } from "../model/settings";
+import { sections, type Section } from "../model/place";
 import { start } from "../start";
 import { TestingBackend } from "./backend";
 import {
@@ -14,12 +16,28 @@ import {
   unregistered,
   withScopes,
 } from "./houses";
+import { crowd, past, settings } from "./past";
+
+// As the window's own page does it: a library that cannot live with that shows it here.
+Object.freeze(Object.prototype);
+
+// A page without its onboarding, unless that is asked for.
+if (!new URLSearchParams(location.search).has("welcome")) localStorage.setItem("larder.welcomed", "yes");
+else localStorage.removeItem("larder.welcomed");
 
 const asked = new URLSearchParams(location.search);
 const make =
-  { full: fullHouse, troubled: troubledHouse, empty: house }[asked.get("house") ?? "full"] ?? fullHouse;
+  { full: fullHouse, troubled: troubledHouse, empty: house, crowd: () => house({ accounts: crowd(1000) }) }[
+    asked.get("house") ?? "full"
+  ] ?? fullHouse;
 const backend = new TestingBackend(make());
 if (asked.has("events")) backend.happened = events();
+if (asked.has("past")) backend.happened = past(Date.now());
+backend.chosen = {
+  ...settings,
+  theme: (asked.get("theme") as Theme | null) ?? "system",
+  language: (asked.get("language") as LanguageChoice | null) ?? "system",
+};
 if (asked.has("refuse"))
   backend.refusal = {
     code: "no-agent",
@@ -60,5 +78,8 @@ else if (page === "waiting") {
   larder.show(one);
 } else if (page === "provider" && id) larder.go({ page, provider: id });
 else if (page === "access" && id) larder.go({ page, account: id });
-else if (page === "sign-in" || page === "new-provider" || page === "activity" || page === "programs")
+else if (page === "settings") {
+  const section = sections.find((one) => one === id) as Section | undefined;
+  larder.go(section ? { page, section } : { page });
+} else if (page === "sign-in" || page === "new-provider" || page === "activity" || page === "programs")
   larder.go({ page });

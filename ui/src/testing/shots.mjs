@@ -24,7 +24,52 @@ const shots = [
   ["waiting-paste", "?house=full&place=waiting:paste"],
   ["waiting", "?house=full&place=waiting"],
   ["waiting-failed", "?house=full&place=waiting:failed"],
-  ["account", "?house=full&place=account:id-work"],
+  ["accounts-crowd", "?house=crowd"],
+  ["palette", "?house=full", `larder.lay("palette")`],
+  [
+    "palette-typed",
+    "?house=full",
+    `larder.lay("palette"); new Promise((done) => setTimeout(() => { const field = document.querySelector("[role=combobox]"); field.value = "work"; field.dispatchEvent(new Event("input")); done(); }, 100))`,
+  ],
+  ["shortcuts", "?house=full", `larder.lay("shortcuts")`],
+  ["account", "?house=full&past&place=account:id-work"],
+  [
+    "account-week",
+    "?house=full&past&place=account:id-work",
+    `document.querySelectorAll("[type=radio]")[1].click()`,
+  ],
+  [
+    "account-month",
+    "?house=full&past&place=account:id-work",
+    `document.querySelectorAll("[type=radio]")[2].click()`,
+  ],
+  [
+    "account-table",
+    "?house=full&past&place=account:id-work",
+    `document.querySelector("[aria-pressed]").click()`,
+  ],
+  [
+    "account-rename",
+    "?house=full&past&place=account:id-work",
+    `larder.act("rename", larder.house.accounts[0])`,
+  ],
+  [
+    "account-tested",
+    "?house=full&past&place=account:id-work",
+    `larder.act("test", larder.house.accounts[0])`,
+  ],
+  ["settings", "?house=full&place=settings"],
+  ["settings-data", "?house=full&place=settings:data"],
+  [
+    "settings-kept",
+    "?house=full&place=settings:data",
+    `[...document.querySelectorAll("#settings-data button")][1].click(); setTimeout(() => document.querySelector(".scroll").scrollTo(0, 9999), 50)`,
+  ],
+  [
+    "settings-move",
+    "?house=full&place=settings:data",
+    `[...document.querySelectorAll("#settings-data button")][2].click(); setTimeout(() => document.querySelector(".scroll").scrollTo(0, 9999), 50)`,
+  ],
   [
     "account-waiting",
     "?house=troubled&place=account:id-work",

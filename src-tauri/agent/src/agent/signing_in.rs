@@ -250,6 +250,7 @@ impl Agent {
                 }
                 (None, None) => return,
             };
+            let server_clock = ended.server_clock;
             let result = match (ended.outcome, ended.tokens) {
                 // RFC 9449 section 5: who wants bound tokens must not take others; nor can bound ones be used without a key.
                 (Outcome::Tokens(_), Some(tokens))
@@ -260,8 +261,8 @@ impl Agent {
                 }
                 (Outcome::Tokens(mut grant), Some(mut tokens)) => {
                     let (http, jwks, endpoints) = (&hands.http(), &hands.jwks, &endpoints);
-                    let finder =
-                        identity::Finder { http, clock, jwks, endpoints, provider: &provider, userinfo: &userinfo };
+                    let (provider, userinfo) = (&provider, &userinfo);
+                    let finder = identity::Finder { http, clock, jwks, endpoints, provider, userinfo, server_clock };
                     let openid =
                         grant.scopes.as_ref().unwrap_or(&scopes).iter().any(|scope| scope.as_str() == "openid");
                     let nonce = nonce.as_ref().map(|nonce| nonce.expose_secret());
