@@ -2,12 +2,14 @@
 //!
 //! Real are the loop, the hands, SQLite and HTTP; in the test's hand are both clocks and the keychain. After each step all has
 //! come to rest, and model, agent, disk and server must agree. A life that breaks a promise is told with its seed, and shrinks.
-//! `LARDER_MODEL_STEPS` says how many steps all lives together have.
+//! `LARDER_MODEL_STEPS` says how many steps all lives together have, `LARDER_MODEL_SEED` which one life to live again.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as its test does")]
 
 mod around;
+mod breaks;
 mod life;
 mod oracle;
+mod people;
 mod server;
 mod step;
 mod world;
@@ -22,6 +24,9 @@ use step::{Step, any_step};
 
 /// Steps of one life: long enough for faults to meet, short enough to shrink.
 const LENGTH: usize = 100;
+
+/// So many lives are a line of their own.
+const TOLD_EVERY: u64 = 50;
 
 /// Steps of all lives where nothing else is said: some ten seconds.
 const STEPS_IN_A_TEST: u64 = 2500;
@@ -77,8 +82,11 @@ fn tell(what: &str) {
     println!("{what}");
 }
 
+/// What a life is drawn as: its beginning, its steps, and how many of them were seen.
+type Drawn = ((), Vec<Step>, Option<Arc<AtomicUsize>>);
+
 /// Lives this life; where it breaks a promise, ever shorter ones.
-fn one(seed: u64) -> Result<(), TestError<((), Vec<Step>, Option<Arc<AtomicUsize>>)>> {
+fn one(seed: u64) -> Result<(), TestError<Drawn>> {
     let shrink = number("PROPTEST_MAX_SHRINK_ITERS").and_then(|most| u32::try_from(most).ok()).unwrap_or(1000);
     let config = Config { cases: 1, failure_persistence: None, max_shrink_iters: shrink, ..Config::default() };
     let each = config.clone();
@@ -95,9 +103,11 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn the_agent_does_what_the_model_says() {
-    let steps = number("LARDER_MODEL_STEPS").unwrap_or(STEPS_IN_A_TEST);
-    let (given, now) = (number("LARDER_MODEL_SEED"), std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap());
-    let first = given.unwrap_or_else(|| now.as_secs().wrapping_mul(1_000_000));
+    let (steps, given) = (number("LARDER_MODEL_STEPS"), number("LARDER_MODEL_SEED"));
+    // Where nothing is said, the same lives each time; else ones that nobody has lived.
+    let anew = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().wrapping_mul(1_000_000);
+    let first = given.unwrap_or_else(|| steps.map_or(1, |_| anew()));
+    let steps = steps.unwrap_or(STEPS_IN_A_TEST);
     let lives = if given.is_some() { 1 } else { steps.div_ceil(LENGTH as u64) };
     // A life that breaks a promise is lived again and again, shorter each time: only the first time is told.
     let told = AtomicBool::new(false);
@@ -116,6 +126,10 @@ fn the_agent_does_what_the_model_says() {
             }
             if let Err(error) = one(seed) {
                 broken.lock().unwrap().get_or_insert((seed, error));
+            }
+            let lived = seed - first + 1;
+            if lived.is_multiple_of(TOLD_EVERY) {
+                tell(&format!("{lived} lives are lived, in {:.0?}", began.elapsed()));
             }
         }
     };

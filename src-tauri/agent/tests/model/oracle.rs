@@ -282,7 +282,12 @@ impl Account {
 
     /// How a sign-out that goes on now may end.
     pub fn clears(&self, env: Env) -> End {
-        let done = env.disk && env.keys == Keys::Open;
+        self.clears_where(env, env.keys == Keys::Open)
+    }
+
+    /// The same; whether the key is gone already, or can go.
+    fn clears_where(&self, env: Env, key_goes: bool) -> End {
+        let done = env.disk && key_goes;
         let mut after = self.clone();
         (after.waiting, after.held, after.unsaved, after.resumed, after.current) = (false, false, false, 0, false);
         after.phase = Phase::Leaving;
@@ -346,7 +351,11 @@ impl Account {
                 if clear && env.boot - since > 40_000 {
                     return vec![self.clears(env)];
                 }
-                // The key may go while the files do not.
+                if env.disk && !clear && self.item == Item::Missing {
+                    // The key may have gone before, while the files could not.
+                    let gone = self.clears_where(env, true);
+                    return vec![gone, self.clears(env)];
+                }
                 let tried = goes_on.clears(env);
                 vec![tried, goes_on.end(env, 0, "the sign-out waits")]
             }

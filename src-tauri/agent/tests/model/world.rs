@@ -141,7 +141,7 @@ impl World {
     pub fn stop(&mut self) {
         let running = self.running.as_ref().unwrap();
         running.inbox.try_send(Message::Stop).unwrap_or_else(|_| panic!("the inbox is full"));
-        for _ in 0..200 {
+        for _ in 0..1000 {
             self.settle();
             if self.running.as_ref().unwrap().ended.is_finished() {
                 return self.crash();
