@@ -151,7 +151,8 @@ fn each_claim_that_is_wrong_or_missing_has_a_reason_of_its_own() {
 #[test]
 fn a_nonce_or_a_whole_token_of_an_earlier_sign_in_is_refused() {
     let (session, provider) = accepted(|_| ());
-    let (earlier, whole) = { (provider.told().nonce.clone(), provider.told().given[2].clone()) };
+    let earlier = provider.told().nonce.clone();
+    let whole = provider.told().given[2].clone();
     session.larder(&["sign-out", "op", "--forget"]).ok();
     for nonce in [json!(earlier), json!(""), json!(null), json!(format!("{earlier} "))] {
         let detail = reason(&session, &provider, |told| told.claims = json!({ "nonce": nonce }));
