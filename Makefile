@@ -35,7 +35,11 @@ run: packages
 demo: test-packages build
 	cargo test $(W) --test demo
 
-test: test-packages build $(PEER)
+# Programs and tests in one go: tests bring features of their own, and what is built without them would be built once more.
+build-tests: ui/dist/index.html
+	cargo build $(W) --lib --bins --tests
+
+test: test-packages build-tests $(PEER)
 	cd ui && npm test
 	cargo test $(W) --doc
 	cargo test $(W) --lib --bins --tests
@@ -129,4 +133,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test soak fuzz bench pages sbom book release package package-test check build packages test-packages bench-packages package-packages clean
+.PHONY: help run demo test soak fuzz bench pages sbom book release package package-test check build build-tests packages test-packages bench-packages package-packages clean

@@ -12,6 +12,7 @@ mod waiting;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::keychain::Keychain;
+use crate::salvage;
 use crate::seal::DataKey;
 use larder_core::names::AccountId;
 use larder_core::problem::Problem;
@@ -73,11 +74,29 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 }
 
 impl Audit {
-    /// Opens `audit.db`. The keychain signs checkpoints; the head is noted at the journal's socket, where there is one.
+    /// Opens `audit.db`. The keychain signs checkpoints; the head is noted at the journal's socket, where there is one. One
+    /// that is damaged is set aside, and another one begun: accounts go on without it.
     ///
     /// # Errors
-    /// As [`Database::open`].
+    /// As [`Database::open`], but for a damaged one.
     pub async fn open(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        keychain: Arc<Keychain>,
+        journal: &Path,
+    ) -> Result<Self, Problem> {
+        let open = || Self::open_once(path, Arc::clone(&clock), Arc::clone(&keychain), journal);
+        match open().await {
+            Err(Problem::DatabaseDamaged { file, detail }) => {
+                let kept = salvage::set_aside(path, clock.now().wall)?;
+                tracing::error!("{file} is damaged ({detail}), and kept as {}", kept.display());
+                open().await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_once(
         path: &Path,
         clock: Arc<dyn Clock>,
         keychain: Arc<Keychain>,
@@ -98,8 +117,10 @@ impl Audit {
             retry_at: None,
         };
         // A run that was cut off leaves rows open; their minute is over. Where nothing can be written, that waits.
-        if database.transact(|transaction| chain::close_rows(transaction)).await.is_err() {
-            writing.close_at = Some(Instant::now() + RETRY);
+        match database.transact(|transaction| chain::close_rows(transaction)).await {
+            Err(problem @ Problem::DatabaseDamaged { .. }) => return Err(problem),
+            Err(_) => writing.close_at = Some(Instant::now() + RETRY),
+            Ok(_) => {}
         }
         writing.note_at = writing.first_note().await?;
         tokio::spawn(writing.run(told));
@@ -405,12 +426,6 @@ impl Writer {
 
     /// The key that signs; made where there is none. Asks nobody for anything.
     async fn key(&self) -> Result<DataKey, Problem> {
-        let item = AccountId::from(ITEM);
-        if let Some(key) = self.keychain.key(&item).await? {
-            return Ok(key);
-        }
-        let key = random_key()?;
-        self.keychain.store(&item, &key).await?;
-        Ok(key)
+        self.keychain.key_or_new(&AccountId::from(ITEM)).await
     }
 }

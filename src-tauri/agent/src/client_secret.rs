@@ -43,14 +43,7 @@ impl Kind {
 /// # Errors
 /// [`Problem::KeychainLocked`] and its kin.
 pub async fn key(keychain: &Keychain) -> Result<DataKey, Problem> {
-    let item = AccountId::from(ITEM);
-    if let Some(key) = keychain.key(&item).await? {
-        return Ok(key);
-    }
-    let failed = |_| Problem::Internal { detail: "the system has no random numbers".to_owned() };
-    let key = DataKey::random().map_err(failed)?;
-    keychain.store(&item, &key).await?;
-    Ok(key)
+    keychain.key_or_new(&AccountId::from(ITEM)).await
 }
 
 /// Seals a secret, in place of an earlier one.

@@ -3,6 +3,7 @@
 use crate::catalogue;
 use crate::policy::{self, Policy};
 use crate::providers::{self, Provider, Providers};
+use crate::salvage;
 use crate::settings::{self, Settings};
 use larder_core::account::{Account, Session};
 use larder_core::git::{Destination, GitAccount, GitCandidate};
@@ -27,6 +28,8 @@ pub struct Configuration {
     /// The folder of databases.
     data: PathBuf,
     demo: Option<(u64, Provider)>,
+    /// Databases that were damaged, and are kept until their person has seen to them.
+    set_aside: Vec<(PathBuf, Problem)>,
     /// The policy was changed by hand since this was last asked.
     policy_changed: bool,
     /// Issuer and client of every secret that is kept.
@@ -91,6 +94,7 @@ impl Configuration {
             settings: Watched::new(profile.settings(), settings::read),
             data: profile.data.clone(),
             demo: None,
+            set_aside: [profile.database(), profile.audit()].iter().flat_map(|path| salvage::kept(path)).collect(),
             policy_changed: false,
             secrets,
         }
@@ -101,6 +105,7 @@ impl Configuration {
         let after = |policy: &Watched<Policy>| policy.good.clone();
         self.policy_changed |= self.policy.reload().is_some_and(|before| Some(before) != after(&self.policy));
         self.settings.reload();
+        self.set_aside.retain(|(kept, _)| kept.exists());
         let Some(before) = self.providers.reload() else { return Vec::new() };
         let Some(after) = &self.providers.good else { return Vec::new() };
         after
@@ -171,7 +176,7 @@ impl Configuration {
     /// What is wrong with the files now.
     pub fn problems(&self) -> Vec<Problem> {
         let problems = self.providers.problem.iter().chain(&self.policy.problem).chain(&self.settings.problem);
-        problems.cloned().collect()
+        problems.chain(self.set_aside.iter().map(|(_, problem)| problem)).cloned().collect()
     }
 
     /// Whether the settings cannot be read, or not be used.

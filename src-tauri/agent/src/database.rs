@@ -1,13 +1,22 @@
 //! `larder.db`: opening it, its schema, and running work on it.
 
+use crate::folders;
 use larder_core::problem::Problem;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long SQLite waits for somebody else's lock (a backup, a curious `sqlite3`) before it answers "busy".
 const BUSY: Duration = Duration::from_secs(2);
+
+/// The longest database that is looked at as a whole at each start, in bytes, where it only says what happened: that takes 50 ms.
+const MOST_LOOKED_AT: u64 = 16 * 1024 * 1024;
+
+/// No database is shorter, in bytes: the least page that SQLite has. It takes a file of one byte for a new one.
+const LEAST: u64 = 512;
 
 /// The schema, one step a version. A step is never changed once it was released.
 const MIGRATIONS: &[&str] = &[
@@ -25,54 +34,70 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens `larder.db`, makes it where it is missing, and brings its schema up to date.
+    /// Opens `larder.db`, makes it where it is missing, looks whether it is whole, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`Problem::NewerSchema`], [`Problem::DatabaseDamaged`], [`Problem::DiskFull`], [`Problem::UnsafePath`].
+    /// [`Problem::NewerSchema`], [`Problem::DatabaseDamaged`], [`Problem::DiskFull`], [`Problem::NotWritten`],
+    /// [`Problem::UnsafePath`].
     pub fn open(path: &Path) -> Result<Self, Problem> {
-        Self::open_with(path, MIGRATIONS)
+        Self::open_at(path, MIGRATIONS, u64::MAX)
     }
 
-    /// Opens a database with a schema of its own.
+    /// Opens a database with a schema of its own; whether it is whole is looked at up to [`MOST_LOOKED_AT`].
     ///
     /// # Errors
     /// As [`Database::open`].
     pub fn open_with(path: &Path, migrations: &[&str]) -> Result<Self, Problem> {
-        // Made here, so that the file, and with it -wal and -shm, is private whatever the umask.
-        crate::folders::private_file(path).map_err(|error| crate::folders::cannot_write(path, &error))?;
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        Self::open_at(path, migrations, MOST_LOOKED_AT)
+    }
+
+    fn open_at(path: &Path, migrations: &[&str], looked_at: u64) -> Result<Self, Problem> {
+        let mut log = false;
+        for suffix in BESIDE {
+            log |= folders::own_if_there(&beside(path, suffix))?;
+        }
+        if !folders::own_if_there(path)? {
+            // SQLite would take what another database left for this one's.
+            if log {
+                return Err(damaged(path, "its log is there without it"));
+            }
+            make(path, migrations)?;
+        }
+        // So that the file, and with it -wal and -shm, is private whatever the umask.
+        let file = folders::private_file(path).map_err(|error| folders::cannot_write(path, &error))?;
+        // It is made under another name, and gets its own once it is whole: SQLite would take an empty one for a new one.
+        let length = file.metadata().map_err(|error| folders::cannot_write(path, &error))?.len();
+        drop(file);
+        if length < LEAST {
+            return Err(damaged(path, "it is empty, or cut off"));
+        }
         let open = || {
-            let mut connection = Connection::open_with_flags(path, flags)?;
+            let mut connection = Connection::open_with_flags(path, FLAGS)?;
             connection.busy_timeout(BUSY)?;
-            // Before anything is written: what a newer Larder made is left as it is.
+            // Before anything is written: what a newer Larder made is left as it is, and so is what is damaged.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
             let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
             if found > known {
-                return Ok(Err((found, known)));
+                let file = path.display().to_string();
+                return Ok(Err(Problem::NewerSchema { file, found, known }));
             }
+            if length <= looked_at {
+                let says: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+                if says != "ok" {
+                    return Ok(Err(damaged(path, "its parts do not fit together")));
+                }
+            }
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
-            // In WAL mode NORMAL may lose the last commits when the power fails, and with them a rotated token.
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            connection.pragma_update(None, "fullfsync", true)?;
-            connection.pragma_update(None, "secure_delete", true)?;
+            careful(&connection)?;
             connection.pragma_update(None, "foreign_keys", true)?;
             connection.pragma_update(None, "trusted_schema", false)?;
-            for (version, step) in migrations.iter().enumerate().skip(usize::try_from(found).unwrap_or_default()) {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                transaction.execute_batch(step)?;
-                transaction.pragma_update(None, "user_version", version + 1)?;
-                transaction.commit()?;
-            }
+            migrate(&mut connection, migrations)?;
             Ok(Ok(connection))
         };
-        match open() {
-            Ok(Ok(connection)) => {
-                Ok(Self { connection: Arc::new(Mutex::new(connection)), path: Arc::new(path.to_owned()) })
-            }
-            Ok(Err((found, known))) => Err(Problem::NewerSchema { file: path.display().to_string(), found, known }),
-            Err(error) => Err(problem(path, &error)),
-        }
+        let connection = open().map_err(|error| problem(path, &error))??;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), path: Arc::new(path.to_owned()) })
     }
 
     /// Runs `work` in one transaction, off the async threads. All or nothing; what is returned is on the disk.
@@ -131,6 +156,92 @@ impl Database {
     }
 }
 
+/// How a database is opened: for writing, and not through a symlink.
+pub(crate) const FLAGS: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
+
+/// The files that SQLite keeps beside a database.
+pub(crate) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The name of one of them.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn damaged(path: &Path, detail: &str) -> Problem {
+    Problem::DatabaseDamaged { file: path.display().to_string(), detail: detail.to_owned() }
+}
+
+/// Makes `larder.db` anew under its own name, with what `fill` puts into it before.
+///
+/// # Errors
+/// As [`Database::open`].
+pub(crate) fn make_anew(
+    path: &Path,
+    fill: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+    place: impl FnOnce() -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    make_with(path, MIGRATIONS, fill, place)
+}
+
+fn make(path: &Path, migrations: &[&str]) -> Result<(), Problem> {
+    make_with(path, migrations, |_| Ok(()), || Ok(()))
+}
+
+/// Makes a database beside its place, and gives it its name once it is whole and on the disk. `place` makes room first.
+fn make_with(
+    path: &Path,
+    migrations: &[&str],
+    fill: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+    place: impl FnOnce() -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let new = path.with_extension("new");
+    let fails = |error: io::Error| folders::cannot_write(path, &error);
+    // What an earlier try left.
+    for file in [new.clone(), beside(&new, "-journal")] {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fails(error)),
+            _ => {}
+        }
+    }
+    drop(folders::private_file(&new).map_err(fails)?);
+    let write = || {
+        let mut connection = Connection::open_with_flags(&new, FLAGS)?;
+        careful(&connection)?;
+        migrate(&mut connection, migrations)?;
+        fill(&mut connection)?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    let written = write().map_err(|error| problem(path, &error)).and_then(|()| place());
+    if let Err(problem) = written {
+        let _ = std::fs::remove_file(&new);
+        return Err(problem);
+    }
+    let sync = |folder: &Path| std::fs::File::open(folder)?.sync_all();
+    std::fs::rename(&new, path).and_then(|()| path.parent().map_or(Ok(()), sync)).map_err(fails)
+}
+
+/// Nothing that was written is lost when the power fails, and nothing that was overwritten stays.
+fn careful(connection: &Connection) -> rusqlite::Result<()> {
+    // In WAL mode NORMAL may lose the last commits, and with them a rotated token.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "secure_delete", true)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
+    let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (version, step) in migrations.iter().enumerate().skip(found) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
 /// Why work on the database failed.
 #[derive(Debug)]
 pub enum Failed {
@@ -153,7 +264,7 @@ impl From<Problem> for Failed {
 }
 
 /// The problem that stands for an error of SQLite. The error's own text may quote values, so only its code is told.
-fn problem(path: &Path, error: &rusqlite::Error) -> Problem {
+pub(crate) fn problem(path: &Path, error: &rusqlite::Error) -> Problem {
     let file = path.display().to_string();
     let code = error.sqlite_error_code();
     let detail = match error {

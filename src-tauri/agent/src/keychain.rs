@@ -111,6 +111,25 @@ impl Keychain {
         Ok(bytes.and_then(|bytes| DataKey::from_bytes(&bytes)))
     }
 
+    /// The key of what belongs to no account; made where there is none. What another program put in its place is not
+    /// overwritten: what was sealed with the right one may open again.
+    ///
+    /// # Errors
+    /// [`Problem::KeychainLocked`] and its kin.
+    pub async fn key_or_new(&self, account: &AccountId) -> Result<DataKey, Problem> {
+        let item = account.0.clone();
+        let bytes = self.call(PATIENCE, move |store| opened(store, |store| store.get(&item))).await?;
+        if let Some(bytes) = bytes {
+            let foreign =
+                || format!("its item `{account}` of {KEYCHAIN_SERVICE} holds no key; delete it to begin anew");
+            return DataKey::from_bytes(&bytes).ok_or_else(|| Problem::KeychainTrouble { detail: foreign() });
+        }
+        let failed = |_| Problem::Internal { detail: "the system has no random numbers".to_owned() };
+        let key = DataKey::random().map_err(failed)?;
+        self.store(account, &key).await?;
+        Ok(key)
+    }
+
     /// Stores the key of an account, and reads it back: a keychain that forgets is noticed before tokens depend on it.
     ///
     /// # Errors
@@ -290,9 +309,9 @@ fn refused(error: &keyring::Error) -> Problem {
         keyring::Error::PlatformFailure(_) => {
             Problem::KeychainTrouble { detail: "the platform's call failed".to_owned() }
         }
-        keyring::Error::Ambiguous(_) => {
-            Problem::KeychainTrouble { detail: "it holds several items for one account".to_owned() }
-        }
+        keyring::Error::Ambiguous(_) => Problem::KeychainTrouble {
+            detail: "it holds several items for one account; signing out deletes them all".to_owned(),
+        },
         _ => Problem::KeychainTrouble { detail: "it answered something unexpected".to_owned() },
     }
 }
@@ -406,9 +425,21 @@ mod os {
         }
 
         fn delete(&mut self, item: &str) -> Result<(), Problem> {
-            let result = self.entry(item).and_then(|entry| delete(&entry));
+            let result = match self.entry(item).and_then(|entry| delete(&entry)) {
+                Err(Problem::KeychainTrouble { .. }) => delete_all(item),
+                result => result,
+            };
             self.checked(result)
         }
+    }
+
+    /// Another program may have made a second item of the same name, and nothing that opens must be left.
+    fn delete_all(item: &str) -> Result<(), Problem> {
+        let service = SecretService::connect(EncryptionType::Plain).map_err(|_| Problem::KeychainAbsent)?;
+        let attributes = HashMap::from([("service", KEYCHAIN_SERVICE), ("username", item)]);
+        let found = service.search_items(attributes).map_err(|_| Problem::KeychainAbsent)?;
+        let failed = |_| Problem::KeychainTrouble { detail: "it did not delete what it was told to".to_owned() };
+        found.unlocked.iter().try_for_each(|item| item.delete().map_err(failed))
     }
 }
 
@@ -448,6 +479,32 @@ mod os {
 
         fn delete(&mut self, item: &str) -> Result<(), Problem> {
             delete(&entry(item)?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What macOS says when its person refuses (`errSecAuthFailed`, -25293), when nobody can be asked
+    /// (`errSecInteractionNotAllowed`, -25308) or closes the question (`errSecUserCanceled`, -128) is a failure of the platform
+    /// to `keyring`; without a keychain to write to (`errSecNotAvailable`, `errSecReadOnly`) there is no access.
+    #[test]
+    fn a_platform_that_refuses_is_a_problem_that_passes_and_says_nothing_of_what_it_holds() {
+        let said = || Box::new(std::io::Error::other("SECRET"));
+        let errors = [
+            keyring::Error::PlatformFailure(said()),
+            keyring::Error::NoStorageAccess(said()),
+            keyring::Error::BadEncoding(b"SECRET".to_vec()),
+            keyring::Error::TooLong("SECRET".to_owned(), 2560),
+            keyring::Error::Ambiguous(Vec::new()),
+        ];
+        for error in errors {
+            let problem = refused(&error);
+            assert_eq!(problem.exit(), larder_core::problem::Exit::Keychain, "{error:?}");
+            assert!(!larder_core::words::sentence(&problem).contains("SECRET"), "{problem:?}");
+            assert!(keychain_state(&problem).is_some(), "{problem:?}");
         }
     }
 }

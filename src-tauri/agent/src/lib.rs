@@ -43,6 +43,7 @@ pub mod registration;
 pub mod report;
 pub mod resource;
 pub mod rows;
+pub mod salvage;
 pub mod seal;
 pub mod settings;
 pub mod sign_in;

@@ -9,7 +9,7 @@ const SEALED: &str = "sealed\n";
 
 /// How an earlier run left it. No file is no lock.
 pub fn read(path: &Path) -> LockState {
-    match std::fs::read_to_string(path) {
+    match crate::folders::read_text(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => LockState::Unlocked,
         Ok(text) if text == LOCKED => LockState::Locked,
         _ => LockState::Sealed,

@@ -59,7 +59,7 @@ pub fn ship(path: &Path) {
 /// # Errors
 /// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Policy, Problem> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = crate::folders::read_text(path).map_err(|error| unreadable(path, &error))?;
     parse(path, &text)
 }
 
@@ -124,7 +124,7 @@ fn same_account(one: &str, other: &str, known: &[Account]) -> bool {
 }
 
 fn write(path: &Path, policy: &Policy) -> Result<(), Problem> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = crate::folders::read_text(path).map_err(|error| unreadable(path, &error))?;
     crate::folders::replace(path, &changed(&text, policy)?)
 }
 

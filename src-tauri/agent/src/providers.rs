@@ -522,7 +522,7 @@ fn bad(provider: &str, field: &str, detail: &str) -> Problem {
 /// # Errors
 /// [`Problem::BadConfig`] with the line; [`Problem::BadProvider`] with the field.
 pub fn read(path: &Path) -> Result<Providers, Problem> {
-    match std::fs::read_to_string(path) {
+    match crate::folders::read_text(path) {
         Ok(text) => written_in(path, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => written_in(path, ""),
         Err(error) => Err(unreadable(path, &error)),
@@ -564,7 +564,8 @@ pub fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<
 
 /// A configuration file that cannot be read at all.
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::BadConfig { file: path.display().to_string(), line: 1, detail: error.kind().to_string() }
+    let detail = error.get_ref().map_or_else(|| error.kind().to_string(), ToString::to_string);
+    Problem::BadConfig { file: path.display().to_string(), line: 1, detail }
 }
 
 /// Parses the keys of one provider, and checks them.
@@ -594,7 +595,7 @@ pub fn write_one(provider: &Provider) -> Result<String, Problem> {
 /// # Errors
 /// [`Problem::BadConfig`], [`Problem::NotWritten`].
 pub fn change(path: &Path, name: &ProviderName, provider: Option<&Provider>) -> Result<(), Problem> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match crate::folders::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(unreadable(path, &error)),

@@ -120,7 +120,7 @@ pub struct Window {
 /// # Errors
 /// [`Problem::BadConfig`] with the line.
 pub fn read(path: &Path) -> Result<Settings, Problem> {
-    match std::fs::read_to_string(path) {
+    match crate::folders::read_text(path) {
         Ok(text) => written_in(path, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
         Err(error) => Err(unreadable(path, &error)),
@@ -160,7 +160,7 @@ pub fn store(path: &Path) -> Result<Store, Problem> {
         #[serde(default)]
         keychain: Keychain,
     }
-    match std::fs::read_to_string(path) {
+    match crate::folders::read_text(path) {
         Ok(text) => parse(path, &text).map(|part: Part| part.keychain.store),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Store::default()),
         Err(error) => Err(unreadable(path, &error)),
@@ -191,7 +191,7 @@ impl Settings {
 pub fn change(path: &Path, change: &SettingsChange) -> Result<(), Problem> {
     // One that cannot be read is its person's to correct: nothing is written over it.
     read(path)?;
-    let text = match std::fs::read_to_string(path) {
+    let text = match crate::folders::read_text(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         text => text.map_err(|error| unreadable(path, &error))?,
     };
@@ -250,7 +250,7 @@ pub fn name_by_id(path: &Path, label: &str, account: &AccountId) -> Result<(), P
     if read(path)?.git.rules.iter().all(|rule| rule.account != label) {
         return Ok(());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = crate::folders::read_text(path).map_err(|error| unreadable(path, &error))?;
     let internal = || Problem::Internal { detail: "config.toml cannot be changed".to_owned() };
     let mut document = text.parse::<DocumentMut>().map_err(|_| internal())?;
     let rules = document.get_mut("git").and_then(|git| git.get_mut("rule")).ok_or_else(internal)?;

@@ -2,13 +2,13 @@
 
 use crate::agent::{Message, Peer};
 use crate::connections::{Connections, MOST_SUBSCRIBERS, Place};
-use crate::program;
+use crate::{folders, program};
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Ask, Line, MOST_REQUEST, PROTOCOL, Push, Request};
 use larder_core::view::HouseView;
 use listenfd::ListenFd;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,17 +100,23 @@ fn listens(_: &std::os::unix::net::UnixListener) -> bool {
     true
 }
 
-/// Binds the socket. The profile's lock is held, so a socket that is there is a dead agent's.
+/// Binds the socket. The profile's lock is held, so a socket of ours that is there is a dead agent's. Anything else that is
+/// there is not ours to remove.
 ///
 /// # Errors
-/// As the system says.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// [`Problem::UnsafePath`], [`Problem::NotWritten`].
+pub fn bind(path: &Path) -> Result<UnixListener, Problem> {
+    let fails = |error: io::Error| folders::cannot_write(path, &error);
+    let refuse = |why: &str| Err(Problem::UnsafePath { path: path.display().to_string(), detail: why.to_owned() });
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => return refuse("it is no socket"),
+        Ok(found) if found.uid() != rustix::process::getuid().as_raw() => return refuse("it belongs to somebody else"),
+        Ok(_) => std::fs::remove_file(path).map_err(fails)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(fails(error)),
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(path).map_err(fails)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fails)?;
     Ok(listener)
 }
 

@@ -13,12 +13,15 @@ use crate::settings::{Settings, Store};
 use crate::socket::{self, Serving};
 #[cfg(target_os = "linux")]
 use crate::suspend;
-use crate::{audit, client_secret, folders, grants, keychain, lock, moving};
+use crate::{audit, client_secret, folders, grants, keychain, lock, moving, salvage};
+use larder_core::account::Account;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
 use larder_core::protocol::Push;
+use larder_core::time::Now;
 use larder_core::view::LockState;
 use listenfd::ListenFd;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,8 +51,17 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
         keychain: Arc::clone(&keychain),
         journal: Path::new(audit::journal::SOCKET),
     };
-    let database = Database::open(&profile.database())?;
-    let agent = agent(&profile, database, around, (outbox.clone(), inbox), pushes.clone()).await?;
+    let now = around.clock.now();
+    let loaded = match open(&profile, now).await {
+        Err(Problem::DatabaseDamaged { file, detail }) => {
+            tracing::error!("{file} is damaged: {detail}");
+            let kept = salvage::begin_anew(&profile.database(), now.wall)?;
+            tracing::error!("it is kept as {}", kept.display());
+            open(&profile, now).await
+        }
+        loaded => loaded,
+    };
+    let agent = agent(&profile, loaded?, around, (outbox.clone(), inbox), pushes.clone()).await?;
     // A store that no desktop watches is told of at once: it may wait for its passphrase, and asking it asks nobody.
     let state = match keychain.chosen() {
         Some(Store::OsKeychain) => None,
@@ -60,7 +72,7 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     let own = handed_over.is_none();
     let listener = match handed_over {
         Some(listener) => listener,
-        None => socket::bind(&socket_path).map_err(|error| folders::cannot_write(&socket_path, &error))?,
+        None => socket::bind(&socket_path)?,
     };
     if let Some(state) = state {
         // It is empty still.
@@ -98,22 +110,18 @@ pub struct Around<'a> {
     pub journal: &'a Path,
 }
 
-/// The agent of this profile, as its files say, not running yet; `database` is its `larder.db`. What it does comes back to it
-/// through its outbox.
+/// The agent of this profile, as its files say, not running yet. What it does comes back to it through its outbox.
 ///
 /// # Errors
 /// What is wrong with its databases.
 pub async fn agent(
     profile: &Profile,
-    database: Database,
+    (database, accounts, secrets): Loaded,
     around: Around<'_>,
     (outbox, inbox): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
     pushes: broadcast::Sender<Push>,
 ) -> Result<Agent, Problem> {
     let Around { clock, keychain, journal } = around;
-    moving::export::settle(&database).await?;
-    let accounts = grants::all(&database, clock.now()).await?;
-    let secrets = client_secret::kept(&database).await?;
     let audit = Audit::open(&profile.audit(), Arc::clone(&clock), Arc::clone(&keychain), journal).await?;
     let hands = Hands::new(clock, database, keychain, Http::new(&Settings::default(), &profile.settings())?);
     let configuration = Configuration::new(profile, secrets);
@@ -122,6 +130,24 @@ pub async fn agent(
         hands.seal(Vec::new());
     }
     Ok(Agent::new(hands, audit, configuration, accounts, locked, (outbox, inbox), pushes))
+}
+
+/// What `larder.db` holds: itself, its accounts, and issuer and client of every secret that is kept.
+pub type Loaded = (Database, Vec<Account>, BTreeSet<(String, String)>);
+
+/// Reads what a start needs to know, once a move that was cut off is settled.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn load(database: Database, now: Now) -> Result<Loaded, Problem> {
+    moving::export::settle(&database).await?;
+    let accounts = grants::all(&database, now).await?;
+    let secrets = client_secret::kept(&database).await?;
+    Ok((database, accounts, secrets))
+}
+
+async fn open(profile: &Profile, now: Now) -> Result<Loaded, Problem> {
+    load(Database::open(&profile.database())?, now).await
 }
 
 fn take(profile: &Profile) -> Result<File, Problem> {

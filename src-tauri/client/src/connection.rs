@@ -9,9 +9,21 @@ mod system {
     /// A stream of bytes to and from the agent.
     pub(crate) type Connection = UnixStream;
 
-    /// Connects to the agent that listens at `path`.
+    /// The system's own user: systemd listens as this one.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const ROOT: u32 = 0;
+
+    /// Connects to the agent that listens at `path`. To nobody else's: passphrases and secrets go there.
     pub(crate) fn open(path: &Path) -> io::Result<Connection> {
-        UnixStream::connect(path)
+        let connection = UnixStream::connect(path)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let listens = rustix::net::sockopt::socket_peercred(&connection)?.uid.as_raw();
+            if listens != rustix::process::getuid().as_raw() && listens != ROOT {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "somebody else listens there"));
+            }
+        }
+        Ok(connection)
     }
 }
 

@@ -201,6 +201,8 @@ pub enum Problem {
     LockNotKept { file: String, detail: String },
     /// The database cannot be read.
     DatabaseDamaged { file: String, detail: String },
+    /// The database was damaged, and is kept under another name; what could be read of it goes on.
+    DatabaseSetAside { file: String, kept: String },
     /// A row of the audit is not as it was written, or is missing.
     AuditDamaged {
         #[ts(type = "number")]
@@ -329,6 +331,7 @@ impl Problem {
             | P::NotWritten { .. }
             | P::LockNotKept { .. }
             | P::DatabaseDamaged { .. }
+            | P::DatabaseSetAside { .. }
             | P::AuditDamaged { .. }
             | P::ExportUnreadable { .. }
             | P::NewerSchema { .. }

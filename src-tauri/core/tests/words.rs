@@ -105,6 +105,7 @@ fn every_problem() -> Vec<P> {
         P::NotWritten { file: s("FILE"), detail: s("DETAIL") },
         P::LockNotKept { file: s("FILE"), detail: s("DETAIL") },
         P::DatabaseDamaged { file: s("FILE"), detail: s("DETAIL") },
+        P::DatabaseSetAside { file: s("FILE"), kept: s("KEPT") },
         P::AuditDamaged { row: 12, detail: s("DETAIL") },
         P::NewerSchema { file: s("FILE"), found: 2, known: 1 },
         P::UnsafePath { path: s("PATH"), detail: s("DETAIL") },
@@ -199,6 +200,7 @@ fn exit(problem: &P) -> u8 {
         | P::NotWritten { .. }
         | P::LockNotKept { .. }
         | P::DatabaseDamaged { .. }
+        | P::DatabaseSetAside { .. }
         | P::AuditDamaged { .. }
         | P::ExportUnreadable { .. }
         | P::NewerSchema { .. }

@@ -6,7 +6,7 @@ use larder_agent::agent::{Message, Peer};
 use larder_agent::database::Database;
 use larder_agent::keychain::Keychain;
 use larder_agent::settings::Store;
-use larder_agent::start::{Around, agent};
+use larder_agent::start::{Around, agent, load};
 use larder_core::names::AttemptId;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
@@ -118,8 +118,11 @@ impl World {
         let journal = self.folder.path().join("no-journal");
         let around = Around { clock: Arc::new(self.clock.clone()), keychain: Arc::clone(&keychain), journal: &journal };
         let (pushes, _) = broadcast::channel(16);
-        let started = agent(&self.profile, database.clone(), around, (told, taken), pushes);
-        let started = runtime.block_on(started).unwrap();
+        let started = runtime.block_on(async {
+            let loaded = load(database.clone(), around.clock.now()).await?;
+            agent(&self.profile, loaded, around, (told, taken), pushes).await
+        });
+        let started = started.unwrap();
         let ended = runtime.spawn(started.run());
         self.running = Some(Running { runtime, inbox, outbox, ended, database, disk, keychain });
         self.settle();
