@@ -39,6 +39,7 @@ test: test-packages build $(PEER)
 
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
 soak: bench-packages build $(PEER)
+	LARDER_MODEL_STEPS=100000 cargo test $(W) --test model -- --nocapture
 	cargo test $(W) --bench soak -- --nocapture --test-threads 1
 	LARDER_MONTHS=40 cargo test $(W) -p larder-core --test thirty_days -- --nocapture
 	$(MAKE) fuzz
