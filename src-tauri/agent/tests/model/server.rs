@@ -64,6 +64,8 @@ pub struct Record {
     pub revocations: u64,
     /// The true time, in milliseconds.
     pub now: i64,
+    /// Connections of which the request has not come yet, and those that are being answered.
+    reading: u32,
     active: u32,
     pub held: u32,
     releases: u64,
@@ -131,8 +133,8 @@ impl Server {
         }
     }
 
-    /// Returns when all that has come in is answered, or held.
-    pub fn rest(&self) {
+    /// Returns when all requests that have come in are answered, or held, and says whether no other is on its way.
+    pub fn rest(&self) -> bool {
         if self.net() != Net::Refused {
             let mut ping = TcpStream::connect(self.address).unwrap();
             ping.write_all(b"PING / HTTP/1.1\r\n\r\n").unwrap();
@@ -142,6 +144,7 @@ impl Server {
         while record.active > record.held {
             record = self.shared.changed.wait(record).unwrap();
         }
+        record.reading == 0
     }
 
     /// What happens in the browser: this person signs in, and consents.
@@ -166,15 +169,13 @@ impl Server {
                 if record.net == Some(Net::Refused) {
                     return;
                 }
-                record.active += 1;
+                record.reading += 1;
                 drop(record);
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
                     if let Ok(stream) = stream {
                         shared.serve(stream);
                     }
-                    shared.record.lock().unwrap().active -= 1;
-                    shared.changed.notify_all();
                 });
             }
         }));
@@ -189,12 +190,12 @@ impl Drop for Server {
 
 impl Shared {
     fn serve(&self, mut stream: TcpStream) {
-        let Some((line, authorization, body)) = read(&mut stream) else { return };
-        if line.starts_with("PING") {
-            return;
-        }
-        let form: HashMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        let request = read(&mut stream);
         let mut record = self.record.lock().unwrap();
+        record.reading -= 1;
+        let Some((line, authorization, body)) = request.filter(|(line, ..)| !line.starts_with("PING")) else { return };
+        let form: HashMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        record.active += 1;
         record.requests += 1;
         let net = record.net.unwrap();
         record.hurt += u64::from(net != Net::Up);
@@ -218,7 +219,6 @@ impl Shared {
             record.sessions[session].in_flight -= 1;
         }
         drop(record);
-        self.changed.notify_all();
         if net != Net::Lost {
             let (status, body) = answer;
             let _ = write!(
@@ -227,6 +227,9 @@ impl Shared {
                 body.len()
             );
         }
+        drop(stream);
+        self.record.lock().unwrap().active -= 1;
+        self.changed.notify_all();
     }
 }
 

@@ -190,10 +190,10 @@ impl World {
         let mut still = 0;
         let mut before = (0, 0, 0, 0);
         for _ in 0..MOST_ROUNDS {
-            self.round();
+            let quiet = self.round();
             let requests = self.servers.iter().map(|server| server.record().requests).sum::<u64>();
             let now = (self.alive(), self.delivered, requests, self.memory.shelf().calls);
-            still = if now == before { still + 1 } else { 0 };
+            still = if quiet && now == before { still + 1 } else { 0 };
             before = now;
             if still >= if self.alive() <= self.resting() { 1 } else { STILL } {
                 return;
@@ -212,7 +212,8 @@ impl World {
     }
 
     /// Lets everything that is under way go one step further, at the least, and waits for that.
-    fn round(&mut self) {
+    fn round(&mut self) -> bool {
+        let mut quiet = true;
         let World { running, servers, deliver, delivered, clock, .. } = self;
         let Running { runtime, inbox, outbox, keychain, ended, .. } = running.as_mut().unwrap();
         let (tasks, resting) = (runtime.metrics(), 2 + clock.sleeping());
@@ -239,7 +240,7 @@ impl World {
             }
             if tasks.num_alive_tasks() > resting {
                 for server in servers.iter() {
-                    server.rest();
+                    quiet &= server.rest();
                 }
                 pass_on().await;
             }
@@ -253,6 +254,7 @@ impl World {
             }
             pass_on().await;
         });
+        quiet
     }
 
     pub fn view(&self) -> HouseView {
