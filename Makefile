@@ -13,12 +13,15 @@ help:
 	  'make test    every test' \
 	  'make looks   the pages of the window: accessible, and as they looked when somebody last looked' \
 	  'make soak    what takes hours to show: every crash point, long random lives, load, fuzzing (as root)' \
-  'make fuzz    makes up what comes from outside, FUZZ_SECONDS for each kind' \
+	  'make fuzz    makes up what comes from outside, FUZZ_SECONDS for each kind' \
 	  'make bench   measures what Larder costs (as root, on a quiet machine)' \
 	  'make check   formatting, lints, licences, known flaws, types' \
-  'make sbom    writes down what is in a build, into target/sbom' \
+	  'make sbom    writes down what is in a build, into target/sbom' \
 	  'make build   builds everything, for this machine' \
 	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
+	  'make package a .deb and an .rpm in target/release/bundle, looked over' \
+	  'make package-test installs, uses, upgrades and removes the .deb in a clean root (as root)' \
+	  'make book    the pages of docs/ as a book, in target/book' \
 	  'make release the same, optimised, as it is shipped' \
 	  'make clean   removes what was built'
 
@@ -33,7 +36,11 @@ run: packages
 demo: test-packages build
 	cargo test $(W) --test demo
 
-test: test-packages build $(PEER)
+# Programs and tests in one go: tests bring features of their own, and what is built without them would be built once more.
+build-tests: ui/dist/index.html
+	cargo build $(W) --lib --bins --tests
+
+test: test-packages build-tests $(PEER)
 	cd ui && npm test
 	cargo test $(W) --doc
 	cargo test $(W) --lib --bins --tests
@@ -44,6 +51,7 @@ looks: test-packages $(UI)
 
 # Each line is a part that can be run by itself; docs/RELIABILITY.md says what each shows.
 soak: bench-packages build $(PEER)
+	LARDER_MODEL_STEPS=100000 cargo test $(W) --test model -- --nocapture
 	cargo test $(W) --bench soak -- --nocapture --test-threads 1
 	LARDER_MONTHS=40 cargo test $(W) -p larder-core --test thirty_days -- --nocapture
 	$(MAKE) fuzz
@@ -67,6 +75,16 @@ bench: bench-packages release
 	cargo build --release --manifest-path tests/bench/blank/Cargo.toml --target-dir target
 	cargo bench --features custom-protocol --bench bench
 
+# What is not a program of its own is laid out first. The postinst of an rpm is given a number instead of a word.
+package: package-packages release pages
+	src-tauri/app/package/stage
+	rm -rf target/release/bundle
+	ui/node_modules/.bin/tauri bundle --bundles deb,rpm
+	src-tauri/app/package/look-over
+
+package-test: package
+	cargo test $(W) --bench package -- --nocapture --test-threads 1
+
 check: packages ui/dist/index.html
 	cargo fmt --all --check
 	cargo clippy $(W) --all-targets -- -D warnings
@@ -88,6 +106,11 @@ sbom:
 pages:
 	cargo test $(W) --test pages
 
+# A search index of its own is what most of mdBook's other features are about.
+book:
+	@mdbook --version >/dev/null 2>&1 || cargo install --locked --debug mdbook --version '^0.5' --no-default-features --features search
+	mdbook build docs
+
 build: ui/dist/index.html
 	cargo build $(W)
 
@@ -99,6 +122,9 @@ test-packages:
 
 bench-packages:
 	@.ci/packages bench
+
+package-packages:
+	@.ci/packages package
 
 # npm ci is slow and deletes what is there, so it runs only when the lock file is newer.
 %/node_modules/.stamp: %/package-lock.json
@@ -112,4 +138,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test looks soak fuzz bench pages sbom release check build packages test-packages bench-packages clean
+.PHONY: help run demo test looks soak fuzz bench pages sbom book release package package-test check build build-tests packages test-packages bench-packages package-packages clean

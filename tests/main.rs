@@ -22,6 +22,7 @@ mod damaged;
 mod dead_tokens;
 mod desktop;
 mod device;
+mod docs;
 mod faulty_keychain;
 mod full_disk;
 mod git;

@@ -1,6 +1,5 @@
 //! The one loop that owns every account. Everything that happens comes in as a [`Message`]; core decides; effects go out.
 
-use crate::alarm::Alarm;
 use crate::audit::Audit;
 use crate::configuration::Configuration;
 use crate::keychain::keychain_state;
@@ -346,7 +345,7 @@ impl Agent {
     pub async fn run(mut self) {
         self.look_at_configuration().await;
         self.happen(HouseEvent::Tick).await;
-        let alarm = Alarm::new();
+        let alarm = self.hands.clock.alarm();
         let mut stopping: Option<tokio::time::Instant> = None;
         loop {
             if let Some(deadline) = stopping

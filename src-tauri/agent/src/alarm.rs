@@ -1,9 +1,20 @@
 //! Waits until something is due, through the machine's sleep and a clock that somebody sets, without waking up on the way.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-/// Rings after a time. One waits for it at a time.
-pub struct Alarm {
+/// What is to be waited for.
+pub type Waited<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Rings after a time. One waits for it at a time. A seam, as [`crate::clock::Clock`] is, which makes it.
+pub trait Alarm: Send + Sync {
+    /// Returns after this time, counted through the machine's sleep; earlier where the wall clock is set. What is due
+    /// then is the caller's to look up.
+    fn ring(&self, after: Duration) -> Waited<'_>;
+}
+
+/// The machine's own.
+pub struct SystemAlarm {
     #[cfg(target_os = "linux")]
     timers: Option<linux::Timers>,
 }
@@ -12,7 +23,7 @@ pub struct Alarm {
 /// this often, so nothing is late by more than this after either.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-impl Alarm {
+impl SystemAlarm {
     /// The best that this system has. Needs a tokio runtime with I/O.
     pub fn new() -> Self {
         Self {
@@ -22,21 +33,23 @@ impl Alarm {
                 .ok(),
         }
     }
+}
 
-    /// Returns after this time, counted through the machine's sleep; earlier where the wall clock is set. What is due
-    /// then is the caller's to look up.
-    pub async fn ring(&self, after: Duration) {
-        #[cfg(target_os = "linux")]
-        if let Some(timers) = &self.timers
-            && timers.ring(after).await.is_ok()
-        {
-            return;
-        }
-        tokio::time::sleep(after.min(LONGEST_SLEEP)).await;
+impl Alarm for SystemAlarm {
+    fn ring(&self, after: Duration) -> Waited<'_> {
+        Box::pin(async move {
+            #[cfg(target_os = "linux")]
+            if let Some(timers) = &self.timers
+                && timers.ring(after).await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(after.min(LONGEST_SLEEP)).await;
+        })
     }
 }
 
-impl Default for Alarm {
+impl Default for SystemAlarm {
     fn default() -> Self {
         Self::new()
     }
@@ -112,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn rings_when_due_also_at_once_and_again() {
-        let alarm = Alarm::new();
+        let alarm = SystemAlarm::new();
         for after in [0, 30, 1].map(Duration::from_millis) {
             let began = Instant::now();
             alarm.ring(after).await;
@@ -122,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_not_waited_for_does_not_ring_the_next_time() {
-        let alarm = Alarm::new();
+        let alarm = SystemAlarm::new();
         let first = tokio::time::timeout(Duration::from_millis(5), alarm.ring(Duration::from_secs(3600))).await;
         assert!(first.is_err(), "it waits");
         // Due while nobody waits.
@@ -135,6 +148,6 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn this_system_has_the_timers() {
-        assert!(Alarm::new().timers.is_some());
+        assert!(SystemAlarm::new().timers.is_some());
     }
 }

@@ -1,7 +1,9 @@
-//! The two clocks, read together.
+//! The two clocks, read together, and what waits by them.
 
+use crate::alarm::{Alarm, SystemAlarm, Waited};
 use larder_core::time::{BootTime, Now, WallTime};
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::time::Duration;
 
 /// Tells the time. A seam: tests that need a day to pass set it.
 pub trait Clock: Send + Sync {
@@ -11,6 +13,16 @@ pub trait Clock: Send + Sync {
     /// How long the machine has slept since it started, in milliseconds, where that can be told.
     fn asleep(&self) -> Option<i64> {
         None
+    }
+
+    /// An alarm that goes by the same clocks. Needs a tokio runtime with I/O.
+    fn alarm(&self) -> Box<dyn Alarm> {
+        Box::new(SystemAlarm::new())
+    }
+
+    /// Returns when this time has passed; the machine's sleep need not count.
+    fn pass(&self, time: Duration) -> Waited<'static> {
+        Box::pin(tokio::time::sleep(time))
     }
 }
 

@@ -553,7 +553,7 @@ impl Hands {
         let mut last = Ok(());
         // Within a quarter of an hour; a token that is lost after that ends by the provider's own clock.
         for wait in [0, 1, 3, 10, 30, 60, 180, 600] {
-            tokio::time::sleep(Duration::from_secs(wait)).await;
+            self.clock.pass(Duration::from_secs(wait)).await;
             let clock = self.clock.as_ref();
             last = token_endpoint::revoke(&self.http(), clock, endpoints, secret, token, hint).await;
             if !matches!(&last, Err(problem) if problem.passes()) {

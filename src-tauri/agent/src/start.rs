@@ -7,6 +7,7 @@ use crate::configuration::Configuration;
 use crate::connections::Connections;
 use crate::database::Database;
 use crate::http::Http;
+use crate::keychain::Keychain;
 use crate::perform::Hands;
 use crate::settings::{Settings, Store};
 use crate::socket::{self, Serving};
@@ -16,6 +17,7 @@ use crate::{audit, client_secret, folders, grants, keychain, lock, moving, salva
 use larder_core::account::Account;
 use larder_core::problem::Problem;
 use larder_core::profile::Profile;
+use larder_core::protocol::Push;
 use larder_core::time::Now;
 use larder_core::view::LockState;
 use listenfd::ListenFd;
@@ -41,37 +43,30 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     // However the process ends, the system lets go of it then.
     let taken = take(&profile)?;
     let handed_over = socket::taken_over(handed_over, &socket_path)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let now = clock.now();
-    let loaded = match load(&profile, now).await {
+    let (outbox, inbox) = mpsc::channel(INBOX);
+    let (pushes, _) = broadcast::channel(PUSHES);
+    let keychain = Arc::new(keychain::chosen(&profile, |name| std::env::var_os(name)));
+    let around = Around {
+        clock: Arc::new(SystemClock),
+        keychain: Arc::clone(&keychain),
+        journal: Path::new(audit::journal::SOCKET),
+    };
+    let now = around.clock.now();
+    let loaded = match open(&profile, now).await {
         Err(Problem::DatabaseDamaged { file, detail }) => {
             tracing::error!("{file} is damaged: {detail}");
             let kept = salvage::begin_anew(&profile.database(), now.wall)?;
             tracing::error!("it is kept as {}", kept.display());
-            load(&profile, now).await
+            open(&profile, now).await
         }
         loaded => loaded,
     };
-    let (database, accounts, secrets) = loaded?;
-    let keychain = keychain::chosen(&profile, |name| std::env::var_os(name));
-    let keychain = Arc::new(keychain);
-    let journal = Path::new(audit::journal::SOCKET);
-    let audit = Audit::open(&profile.audit(), Arc::clone(&clock), Arc::clone(&keychain), journal).await?;
+    let agent = agent(&profile, loaded?, around, (outbox.clone(), inbox), pushes.clone()).await?;
     // A store that no desktop watches is told of at once: it may wait for its passphrase, and asking it asks nobody.
     let state = match keychain.chosen() {
         Some(Store::OsKeychain) => None,
         _ => Some(keychain.state().await),
     };
-    let hands = Hands::new(clock, database, keychain, Http::new(&Settings::default(), &profile.settings())?);
-    let (outbox, inbox) = mpsc::channel(INBOX);
-    let (pushes, _) = broadcast::channel(PUSHES);
-    let configuration = Configuration::new(&profile, secrets);
-    let locked = (profile.locked(), lock::read(&profile.locked()));
-    if locked.1 == LockState::Sealed {
-        hands.seal(Vec::new());
-    }
-    let inbox = (outbox.clone(), inbox);
-    let agent = Agent::new(hands, audit, configuration, accounts, locked, inbox, pushes.clone());
     #[cfg(target_os = "linux")]
     let sleep = tokio::spawn(suspend::follow(outbox.clone(), agent.hold_sleep()));
     let own = handed_over.is_none();
@@ -105,15 +100,54 @@ pub async fn run(profile: Profile, handed_over: ListenFd) -> Result<(), Problem>
     Ok(())
 }
 
-/// What the database holds.
-type Loaded = (Database, Vec<Account>, BTreeSet<(String, String)>);
+/// What an agent is surrounded by and does not own. The seams are here: all else of it is the same wherever it runs.
+pub struct Around<'a> {
+    /// Tells the time, and rings.
+    pub clock: Arc<dyn Clock>,
+    /// Keeps the data keys.
+    pub keychain: Arc<Keychain>,
+    /// Where the audit's head is noted.
+    pub journal: &'a Path,
+}
 
-async fn load(profile: &Profile, now: Now) -> Result<Loaded, Problem> {
-    let database = Database::open(&profile.database())?;
+/// The agent of this profile, as its files say, not running yet. What it does comes back to it through its outbox.
+///
+/// # Errors
+/// What is wrong with its databases.
+pub async fn agent(
+    profile: &Profile,
+    (database, accounts, secrets): Loaded,
+    around: Around<'_>,
+    (outbox, inbox): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
+    pushes: broadcast::Sender<Push>,
+) -> Result<Agent, Problem> {
+    let Around { clock, keychain, journal } = around;
+    let audit = Audit::open(&profile.audit(), Arc::clone(&clock), Arc::clone(&keychain), journal).await?;
+    let hands = Hands::new(clock, database, keychain, Http::new(&Settings::default(), &profile.settings())?);
+    let configuration = Configuration::new(profile, secrets);
+    let locked = (profile.locked(), lock::read(&profile.locked()));
+    if locked.1 == LockState::Sealed {
+        hands.seal(Vec::new());
+    }
+    Ok(Agent::new(hands, audit, configuration, accounts, locked, (outbox, inbox), pushes))
+}
+
+/// What `larder.db` holds: itself, its accounts, and issuer and client of every secret that is kept.
+pub type Loaded = (Database, Vec<Account>, BTreeSet<(String, String)>);
+
+/// Reads what a start needs to know, once a move that was cut off is settled.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn load(database: Database, now: Now) -> Result<Loaded, Problem> {
     moving::export::settle(&database).await?;
     let accounts = grants::all(&database, now).await?;
     let secrets = client_secret::kept(&database).await?;
     Ok((database, accounts, secrets))
+}
+
+async fn open(profile: &Profile, now: Now) -> Result<Loaded, Problem> {
+    load(Database::open(&profile.database())?, now).await
 }
 
 fn take(profile: &Profile) -> Result<File, Problem> {

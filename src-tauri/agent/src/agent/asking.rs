@@ -452,11 +452,11 @@ impl Agent {
         waiting.or_insert_with(|| SigningOut { label, browser, replies: Vec::new() }).replies.push(reply);
         self.happen(HouseEvent::Account { account: id.clone(), event }).await;
         self.ask(peer, id.clone(), Want::SignOut, None, done).await;
-        let outbox = self.outbox.clone();
+        let (outbox, clock) = (self.outbox.clone(), Arc::clone(&self.hands.clock));
         tokio::spawn(async move {
             let message = match signed_out.await {
                 Ok(Ok(_)) if revoke => {
-                    tokio::time::sleep(REVOCATION_PATIENCE).await;
+                    clock.pass(REVOCATION_PATIENCE).await;
                     Message::SignedOut { account: id, revocation: Revocation::Pending }
                 }
                 Ok(Ok(_)) => Message::SignedOut { account: id, revocation: Revocation::NotTried },
