@@ -10,19 +10,19 @@ use crate::support::{Session, files_below, holds};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-fn set_up() -> (Session, OpenIdProvider) {
+pub fn set_up() -> (Session, OpenIdProvider) {
     let (session, provider) = (Session::new(), OpenIdProvider::start());
     provider.add(&session, "op", &[]);
     (session, provider)
 }
 
-fn sign_in(session: &Session, provider: &OpenIdProvider) -> Ran {
+pub fn sign_in(session: &Session, provider: &OpenIdProvider) -> Ran {
     let url = session.larder(&["sign-in", "op", "--no-browser"]).ok();
     session.larder_reads(&["callback"], &provider.authorize(&url))
 }
 
 /// What is signed in, by label.
-fn accounts(session: &Session) -> Vec<String> {
+pub fn accounts(session: &Session) -> Vec<String> {
     let accounts: Value = serde_json::from_str(&session.larder(&["accounts", "--json"]).ok()).expect("JSON");
     let list = accounts.as_array().or_else(|| accounts["accounts"].as_array()).expect("a list").clone();
     list.iter().map(|account| account["label"].as_str().expect("text").to_owned()).collect()
@@ -54,7 +54,7 @@ fn fails_with(code: &str, part: &str, tell: impl FnOnce(&mut Told)) {
 }
 
 #[track_caller]
-fn leaves_nothing(session: &Session, provider: &OpenIdProvider) {
+pub fn leaves_nothing(session: &Session, provider: &OpenIdProvider) {
     assert!(accounts(session).is_empty());
     assert_eq!(session.keychain_items(), 0);
     let given = provider.told().given.clone();
@@ -70,13 +70,13 @@ fn leaves_nothing(session: &Session, provider: &OpenIdProvider) {
 
 /// The ID token is refused, for this reason.
 #[track_caller]
-fn refused(part: &str, tell: impl FnOnce(&mut Told)) {
+pub fn refused(part: &str, tell: impl FnOnce(&mut Told)) {
     fails_with("id-token-rejected", part, tell);
 }
 
 /// The sign-in ends with an account of the ID token's subject, whose token works.
 #[track_caller]
-fn accepted(tell: impl FnOnce(&mut Told)) -> (Session, OpenIdProvider) {
+pub fn accepted(tell: impl FnOnce(&mut Told)) -> (Session, OpenIdProvider) {
     let (session, provider) = set_up();
     provider.tell(tell);
     sign_in(&session, &provider).ok();

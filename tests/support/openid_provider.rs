@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use url::Url;
 
 /// The client.
@@ -81,7 +81,8 @@ impl Key {
         }
     }
 
-    fn jwk(&self) -> Value {
+    /// Its public half (RFC 7517).
+    pub fn jwk(&self) -> Value {
         match self {
             Self::Rsa(pair) => {
                 let public = pair.public_key();
@@ -144,11 +145,22 @@ pub struct Told {
     pub response: Value,
     /// The status of the key set's address.
     pub jwks_status: u16,
+    /// The key set, as it stands, instead of the keys that are published.
+    pub jwks: Option<String>,
+    /// Before the claims, as it stands: members, each ended by a comma.
+    pub claims_text: String,
+    /// What a shared key would be.
+    pub shared: Vec<u8>,
+    /// An ID token, as it stands, instead of one that is made.
+    pub id_token: Option<String>,
+    /// What the token response says of the time (seconds since 1970), where it does.
+    pub date: Option<u64>,
     /// Requests so far: path, `Authorization` and form.
     pub seen: Vec<(String, String, HashMap<String, String>)>,
     /// Every token that was given.
     pub given: Vec<String>,
-    nonce: String,
+    /// Of the last authorization request.
+    pub nonce: String,
 }
 
 /// The server.
@@ -178,6 +190,11 @@ impl OpenIdProvider {
             userinfo_type: "application/json",
             response: nothing(),
             jwks_status: 200,
+            jwks: None,
+            claims_text: String::new(),
+            shared: CLIENT_SECRET.as_bytes().to_vec(),
+            id_token: None,
+            date: None,
             seen: Vec::new(),
             given: Vec::new(),
             nonce: String::new(),
@@ -271,9 +288,11 @@ fn answer(mut stream: TcpStream, issuer: &str, told: &Mutex<Told>) -> std::io::R
         "/revoke" => (200, "application/json", json!({})),
         _ => (404, "text/plain", json!("nothing")),
     };
+    let date = told.date.filter(|_| path == "/token").map(|date| UNIX_EPOCH + Duration::from_secs(date));
+    let date = date.map(|date| format!("date: {}\r\n", httpdate::fmt_http_date(date))).unwrap_or_default();
+    let body = if path == "/jwks" { told.jwks.clone() } else { None }.unwrap_or_else(|| body.to_string());
     drop(told);
-    let body = body.to_string();
-    let head = format!("content-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
+    let head = format!("content-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n{date}", body.len());
     write!(stream, "HTTP/1.1 {status} X\r\n{head}\r\n{body}")
 }
 
@@ -326,6 +345,9 @@ fn tokens(told: &mut Told, issuer: &str, form: &HashMap<String, String>) -> Valu
 }
 
 fn id_token(told: &Told, issuer: &str, access_token: &str, signs_in: bool) -> String {
+    if let Some(whole) = &told.id_token {
+        return whole.clone();
+    }
     let header = match told.by {
         By::Key(number) => named(told, number, json!({ "alg": told.keys[number].alg() })),
         By::Secret => json!({ "alg": "HS256" }),
@@ -345,11 +367,12 @@ fn id_token(told: &Told, issuer: &str, access_token: &str, signs_in: bool) -> St
         claims["nonce"] = json!(told.nonce);
     }
     let claims = merged(claims, &told.claims);
-    let input = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+    let claims = claims.to_string().replacen('{', &format!("{{{}", told.claims_text), 1);
+    let input = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims));
     let mut signature = match told.by {
         By::Key(number) => told.keys[number].sign(header["alg"].as_str().unwrap_or_default(), input.as_bytes()),
         By::Secret => {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, CLIENT_SECRET.as_bytes());
+            let key = hmac::Key::new(hmac::HMAC_SHA256, &told.shared);
             hmac::sign(&key, input.as_bytes()).as_ref().to_vec()
         }
         By::Nobody => Vec::new(),

@@ -134,6 +134,8 @@ pub enum Message {
         attempt: AttemptId,
         /// The account, and the generation that was written.
         result: Result<(AccountId, Generation), Problem>,
+        /// The hosts that its tokens came from before and come from now, where these differ.
+        moved: Option<(String, String)>,
     },
     /// A client secret is kept.
     SecretKept {
@@ -422,7 +424,7 @@ impl Agent {
             }
             Message::Exchanged { attempt, result } => self.exchanged(attempt, result).await,
             Message::DeviceAnswered { attempt, answer } => self.device_answered(attempt, *answer).await,
-            Message::Stored { attempt, result } => {
+            Message::Stored { attempt, result, moved } => {
                 if let Err(problem) = &result
                     && let Some(state) = keychain_state(problem)
                 {
@@ -431,8 +433,12 @@ impl Agent {
                     self.finished.insert(attempt.clone(), account.clone());
                     self.happen(HouseEvent::Keychain(KeychainState::Open)).await;
                 }
+                let moved = result.as_ref().ok().map(|(account, _)| account.clone()).zip(moved);
                 let result = result.map(|(_, generation)| generation);
                 self.happen(HouseEvent::Stored { attempt, result }).await;
+                if let Some((account, (from, to))) = moved {
+                    self.endpoint_moved(account, from, to).await;
+                }
             }
             Message::SecretKept { issuer, client } => {
                 // Accounts that waited for it, or for a better one, go on.

@@ -416,6 +416,19 @@ pub async fn browser_sign_out(database: &Database, account: AccountId) -> Result
         .await
 }
 
+/// Where an account's tokens come from, where it is known.
+///
+/// # Errors
+/// [`Problem::DatabaseDamaged`] and its kin.
+pub async fn token_endpoint(database: &Database, account: AccountId) -> Result<Option<String>, Problem> {
+    database
+        .transact(move |transaction| {
+            let query = "SELECT token_endpoint FROM account WHERE id = ?1";
+            Ok(transaction.query_row(query, [account.as_str()], |row| row.get(0)).optional()?)
+        })
+        .await
+}
+
 /// Writes down that this refresh token is about to be sent. Returns how many runs of the agent began to send it.
 ///
 /// # Errors

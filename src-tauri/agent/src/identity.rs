@@ -156,6 +156,7 @@ impl Finder<'_> {
         let mut checked = check(kept.as_ref().unwrap_or(&CoreJsonWebKeySet::new(Vec::new())));
         let mut newest = false;
         if let Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. }) = checked
+            && self.jwks.may_ask_again(self.clock, jwks_uri)
             && let Some(keys) = fetch().await
         {
             (checked, newest) = (check(&keys), true);
@@ -183,7 +184,8 @@ impl Finder<'_> {
         let check = |keys: &CoreJsonWebKeySet| id_token::check(text, keys, self.expected(tokens, to));
         if let Some(kept) = self.jwks.kept(self.clock, jwks_uri) {
             match check(&kept) {
-                Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. }) => {}
+                Err(Rejected { kind: Kind::UnknownKey | Kind::NoKeyFits, .. })
+                    if self.jwks.may_ask_again(self.clock, jwks_uri) => {}
                 checked => return checked.map_err(|error| self.failed(error)),
             }
         }

@@ -58,7 +58,7 @@ impl Jwks {
         self.lock().get(jwks_uri).filter(|kept| now < kept.until).map(|kept| kept.keys.clone())
     }
 
-    /// Asks the issuer, and keeps its answer. Where it fails, what was kept stays; who asks too often gets what is kept.
+    /// Asks the issuer, and keeps its answer. Where it fails, what was kept stays.
     ///
     /// # Errors
     /// [`Problem::Unreachable`], [`Problem::ProviderTrouble`]; [`Problem::IdTokenRejected`] where there is nothing to check
@@ -72,9 +72,6 @@ impl Jwks {
     ) -> Result<CoreJsonWebKeySet, Problem> {
         let rejected =
             |detail: &str| Problem::IdTokenRejected { provider: provider.to_owned(), detail: detail.to_owned() };
-        if let Some(kept) = self.asked_too_often(clock.now().boot, jwks_uri) {
-            return Ok(kept);
-        }
         let url = Url::parse(jwks_uri).map_err(|_| rejected("the address of its issuer's keys is no URL"))?;
         let response = http.get(&url, None).await?;
         if response.status != 200 {
@@ -86,16 +83,17 @@ impl Jwks {
         Ok(keys)
     }
 
-    /// What is kept, where its issuer was asked for it again and again; else this time is noted.
-    fn asked_too_often(&self, now: BootTime, jwks_uri: &str) -> Option<CoreJsonWebKeySet> {
+    /// Whether the issuer may be asked for newer keys than those that are kept; counts as if it was then.
+    pub fn may_ask_again(&self, clock: &dyn Clock, jwks_uri: &str) -> bool {
+        let now = clock.now().boot;
         let mut all = self.lock();
-        let kept = all.get_mut(jwks_uri).filter(|kept| now < kept.until)?;
+        let Some(kept) = all.get_mut(jwks_uri).filter(|kept| now < kept.until) else { return true };
         kept.asked.retain(|asked| now.0.saturating_sub(asked.0) < millis(AGAIN_WITHIN));
-        if kept.asked.len() > MOST_AGAIN {
-            return Some(kept.keys.clone());
+        let may = kept.asked.len() < MOST_AGAIN;
+        if may {
+            kept.asked.push(now);
         }
-        kept.asked.push(now);
-        None
+        may
     }
 
     fn keep(&self, now: BootTime, jwks_uri: &str, keys: CoreJsonWebKeySet) {
@@ -108,7 +106,7 @@ impl Jwks {
             kept.remove(&oldest);
         }
         let until = BootTime(now.0.saturating_add(millis(KEPT_FOR)));
-        let asked = kept.remove(jwks_uri).map_or_else(|| vec![now], |before| before.asked);
+        let asked = kept.remove(jwks_uri).map_or_else(Vec::new, |before| before.asked);
         kept.insert(jwks_uri.to_owned(), Kept { keys, until, asked });
     }
 }
@@ -163,14 +161,13 @@ mod tests {
         jwks.keep(BootTime(0), uri, keys());
         let mut asked = Vec::new();
         for second in 0..180 {
-            let now = BootTime(second * 1000);
-            if jwks.asked_too_often(now, uri).is_none() {
+            if jwks.may_ask_again(&At(second * 1000), uri) {
                 asked.push(second);
-                jwks.keep(now, uri, keys());
+                jwks.keep(BootTime(second * 1000), uri, keys());
             }
         }
-        assert_eq!(asked, [0, 1, 2, 3, 4, 60, 61, 62, 63, 64, 65, 120, 121, 122, 123, 124, 125]);
-        assert!(jwks.asked_too_often(BootTime(179_000), "https://b.example/jwks").is_none(), "another issuer's");
+        assert_eq!(asked, [0, 1, 2, 3, 4, 60, 61, 62, 63, 64, 120, 121, 122, 123, 124]);
+        assert!(jwks.may_ask_again(&At(179_000), "https://b.example/jwks"), "another issuer's");
     }
 
     #[test]

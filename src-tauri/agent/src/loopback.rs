@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use larder_core::problem::Problem;
 use larder_core::protocol::{self, OnWire};
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -61,7 +62,7 @@ impl Loopback {
             detail: error.kind().to_string(),
         };
         let wanted = SocketAddr::new(address, uri.port().unwrap_or_default());
-        let listener = TcpListener::bind(wanted).await.map_err(taken)?;
+        let (listener, other) = listen(wanted, name == "localhost").await.map_err(taken)?;
         let port = listener.local_addr().map_err(taken)?.port();
         let authority = format!("{name}:{port}");
         let redirect_uri = format!("http://{authority}{}", uri.path());
@@ -73,10 +74,7 @@ impl Loopback {
             ended: OnceLock::new(),
         });
         let mut tasks = JoinSet::new();
-        // A browser may take the name for the other family's address.
-        if name == "localhost"
-            && let Ok(other) = TcpListener::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port)).await
-        {
+        if let Some(other) = other {
             tasks.spawn(serve(other, Arc::clone(&serving)));
         }
         tasks.spawn(serve(listener, serving));
@@ -89,6 +87,27 @@ impl Loopback {
             tokio::time::sleep(LAST_PAGE).await;
             self.tasks.abort_all();
         });
+    }
+}
+
+/// Listens at `wanted`, and where the redirect has a name at the other family's address too: a browser may take it for that
+/// one, and who has that port there would get the code. A machine may have no such address.
+async fn listen(wanted: SocketAddr, named: bool) -> io::Result<(TcpListener, Option<TcpListener>)> {
+    /// A port of the system's choice may be somebody else's there; the next one is most likely not.
+    const TRIES: usize = 16;
+    let mut tries = 0;
+    loop {
+        let listener = TcpListener::bind(wanted).await?;
+        if !named {
+            return Ok((listener, None));
+        }
+        let other = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), listener.local_addr()?.port());
+        match TcpListener::bind(other).await {
+            Ok(other) => return Ok((listener, Some(other))),
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Ok((listener, None)),
+            Err(error) if wanted.port() != 0 || tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
     }
 }
 

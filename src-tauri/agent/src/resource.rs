@@ -177,6 +177,9 @@ fn covers(resource: &Url, url: &Url) -> bool {
     if resource.origin() != url.origin() || resource.fragment().is_some() {
         return false;
     }
+    if !resource.username().is_empty() || resource.password().is_some() {
+        return false;
+    }
     let base = resource.path().trim_end_matches('/');
     let below = url.path().strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     resource == url || (below && resource.query().is_none())

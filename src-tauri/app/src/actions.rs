@@ -7,7 +7,7 @@ use larder_client::unexpected;
 use larder_core::names::{AccountId, AttemptId, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Authentication, MOST_CALLBACK, OnWire, Request};
-use larder_core::view::{EventView, RedirectKind};
+use larder_core::view::{AttemptView, EventView, RedirectKind};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -101,6 +101,13 @@ pub fn cancel_sign_in(link: &Link, attempt: AttemptId) -> Result<(), Problem> {
 /// Opens the browser once more for a sign-in that waits.
 pub fn open_again(link: &Link, attempt: AttemptId) -> Result<(), Problem> {
     link.notice(None);
+    // Another program may have become the one since.
+    let by_link = |known: &AttemptView| known.id == attempt && known.redirect == RedirectKind::DeepLink;
+    if link.shown().is_some_and(|house| house.attempts.iter().any(by_link))
+        && let Some(problem) = unanswerable(link)
+    {
+        return Err(problem);
+    }
     browser::open(&authorization_url(link, attempt)?, &link.browser())
 }
 

@@ -28,6 +28,7 @@ use args::{Args, Command};
 use clap::Parser;
 use larder_client::{Client, Problem, Scope, Start, Wanted};
 use larder_core::problem::Exit;
+use larder_core::scheme;
 use print::{Failure, Print};
 use std::process::ExitCode;
 
@@ -50,7 +51,15 @@ fn main() -> ExitCode {
         Ok(args) => args,
         // Help and version go to stdout and are 0, usage errors to stderr and 2.
         Err(error) => {
-            let _ = error.print();
+            // What is wrong would be repeated, and with it the code that is in a redirect.
+            if error.use_stderr() && std::env::args_os().any(|argument| scheme::is_ours(&argument.to_string_lossy())) {
+                let print = Print { json: false };
+                print.note(
+                    "A redirect is the only argument of `larder callback`, or its stdin; nothing was handed over.",
+                );
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };

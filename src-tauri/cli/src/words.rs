@@ -153,6 +153,7 @@ pub fn event(kind: EventKind) -> &'static str {
         EventKind::ProviderChanged => "provider changed",
         EventKind::ClientRegistered => "client registered",
         EventKind::RegistrationRemoved => "registration removed",
+        EventKind::EndpointMoved => "token endpoint moved",
         EventKind::RegistrationLeft => "registration not removed",
     }
 }

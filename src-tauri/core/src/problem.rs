@@ -171,6 +171,8 @@ pub enum Problem {
     OtherSubject { account: String },
     /// The account was signed in at another issuer of the same provider.
     OtherIssuer { account: String, issuer: String },
+    /// An account that was signed in again gets its tokens from another host than before, because its issuer says so.
+    EndpointMoved { account: String, from: String, to: String },
     /// The sign-in was not finished in time.
     AttemptExpired { minutes: u32 },
     /// The sign-in was cancelled here.
@@ -350,6 +352,7 @@ impl Problem {
             | P::UserinfoRejected { .. }
             | P::OtherSubject { .. }
             | P::OtherIssuer { .. }
+            | P::EndpointMoved { .. }
             | P::AttemptExpired { .. }
             | P::AttemptCancelled
             | P::Internal { .. } => Exit::Failed,

@@ -599,6 +599,8 @@ pub enum EventKind {
     SignInFailed,
     /// An account was signed in.
     SignedIn,
+    /// An account that was signed in again gets its tokens from another host than before; see its problem.
+    EndpointMoved,
     /// An account was refreshed.
     Refreshed,
     /// A refresh failed; see its problem.

@@ -93,6 +93,7 @@ fn every_problem() -> Vec<P> {
         P::UserinfoRejected { provider: s("PROVIDER"), detail: s("DETAIL") },
         P::OtherSubject { account: s("ACCOUNT") },
         P::OtherIssuer { account: s("ACCOUNT"), issuer: s("ISSUER") },
+        P::EndpointMoved { account: s("ACCOUNT"), from: s("FROM"), to: s("TO") },
         P::AttemptExpired { minutes: 10 },
         P::AttemptCancelled,
         P::SchemeTaken { handler: s("HANDLER") },
@@ -133,6 +134,7 @@ fn exit(problem: &P) -> u8 {
         | P::UserinfoRejected { .. }
         | P::OtherSubject { .. }
         | P::OtherIssuer { .. }
+        | P::EndpointMoved { .. }
         | P::AttemptExpired { .. }
         | P::AttemptCancelled
         | P::Internal { .. } => 1,

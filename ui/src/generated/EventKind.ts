@@ -3,4 +3,4 @@
 /**
  * The kinds of event.
  */
-export type EventKind = "sign-in-started" | "callback-refused" | "sign-in-failed" | "signed-in" | "refreshed" | "refresh-failed" | "unsaved" | "handed-out" | "refused" | "allowed-once" | "allowed-for-session" | "allowed-always" | "locked" | "sealed" | "unlocked" | "signed-out" | "revoked" | "revocation-failed" | "exported" | "imported" | "renamed" | "policy-changed" | "provider-changed" | "client-registered" | "registration-removed" | "registration-left";
+export type EventKind = "sign-in-started" | "callback-refused" | "sign-in-failed" | "signed-in" | "endpoint-moved" | "refreshed" | "refresh-failed" | "unsaved" | "handed-out" | "refused" | "allowed-once" | "allowed-for-session" | "allowed-always" | "locked" | "sealed" | "unlocked" | "signed-out" | "revoked" | "revocation-failed" | "exported" | "imported" | "renamed" | "policy-changed" | "provider-changed" | "client-registered" | "registration-removed" | "registration-left";

@@ -4,7 +4,7 @@ import type { EventKind } from "../generated/EventKind";
 export type KindGroup = "sign-ins" | "refreshes" | "programs" | "sign-outs" | "settings";
 
 export const kindGroups: Record<KindGroup, readonly EventKind[]> = {
-  "sign-ins": ["sign-in-started", "signed-in", "sign-in-failed", "callback-refused"],
+  "sign-ins": ["sign-in-started", "signed-in", "sign-in-failed", "callback-refused", "endpoint-moved"],
   refreshes: ["refreshed", "refresh-failed", "unsaved"],
   programs: ["handed-out", "refused", "allowed-once", "allowed-for-session", "allowed-always"],
   "sign-outs": ["signed-out", "revoked", "revocation-failed", "exported", "imported"],

@@ -348,6 +348,7 @@ impl Agent {
         };
         let (hands, outbox) = (Arc::clone(&self.hands), self.outbox.clone());
         tokio::spawn(async move {
+            let mut moved = None;
             let result = async {
                 crate::failpoint::pass("store-key", "before");
                 let kept = if keep_key { hands.key(&account).await? } else { None };
@@ -363,6 +364,8 @@ impl Agent {
                     }
                 };
                 crate::failpoint::pass("store-key", "after");
+                let before = grants::token_endpoint(&hands.database, account.clone()).await?;
+                moved = before.and_then(|before| other_host(&before, &sign_in.endpoints.token_endpoint));
                 let saved = grants::save_sign_in(&hands.database, sign_in, key).await;
                 if saved.is_err() && made {
                     hands.drop_key(&account).await;
@@ -372,8 +375,16 @@ impl Agent {
                 Ok::<_, Problem>((account, generation))
             }
             .await;
-            let _ = outbox.send(Message::Stored { attempt: id, result }).await;
+            let _ = outbox.send(Message::Stored { attempt: id, result, moved }).await;
         });
+    }
+
+    /// An issuer may move its endpoints, and its person was there; but nobody should have to notice by themselves.
+    pub(super) async fn endpoint_moved(&self, account: AccountId, from: String, to: String) {
+        let Ok(known) = self.house.find(account.as_str()) else { return };
+        let problem = Problem::EndpointMoved { account: known.identity.label.clone(), from, to };
+        let now = self.hands.clock.now();
+        self.record(self.event(EventKind::EndpointMoved, Some(account), None, Some(problem), now)).await;
     }
 
     pub(super) fn revoke_attempt(&mut self, id: &AttemptId) {
@@ -497,4 +508,11 @@ fn badly_bound(provider: &str, tokens: &grants::Tokens, wanted: bool) -> Option<
 
 fn too_many() -> Problem {
     Problem::BadRequest { detail: format!("{} sign-ins wait already; finish or cancel one", attempt::MOST) }
+}
+
+/// The hosts of two addresses, where they differ.
+fn other_host(before: &str, now: &str) -> Option<(String, String)> {
+    let host = |text: &str| Url::parse(text).ok().map(|url| crate::http::host(&url));
+    let hosts = (host(before)?, host(now)?);
+    (hosts.0 != hosts.1).then_some(hosts)
 }
