@@ -157,7 +157,8 @@ export async function open({ still = false } = {}) {
       // Closed by itself, it has stopped writing to its profile when it ends.
       closing = true;
       const gone = new Promise((exit) => chromium.on("exit", exit));
-      await send("Browser.close");
+      // It may be gone before it has answered.
+      socket.send(JSON.stringify({ id: ++id, method: "Browser.close" }));
       await gone;
       await server.close();
       await rm(folder, { recursive: true, force: true, maxRetries: 10 });
