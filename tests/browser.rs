@@ -12,7 +12,9 @@ fn begin(desktop: &mut Desktop) {
     desktop.wait_for_window();
     desktop.reads("Nothing in the larder yet");
     desktop.press("Sign in…");
-    let tile = desktop.find("the provider", |seen| seen.role == "push button" && seen.name.contains("work"));
+    let tile = desktop.find("the provider", |seen| {
+        seen.role == "push button" && seen.name.split_whitespace().any(|word| word == "work")
+    });
     desktop.press(&tile.name);
 }
 
