@@ -594,7 +594,7 @@ impl Agent {
     fn act(&mut self, account: AccountId, generation: Generation, operation: Operation, effect: Effect) {
         let known = self.house.accounts.iter().find(|known| known.id == account);
         let (forget, moved) = known.map_or((false, false), |known| match &known.session {
-            Session::Clearing(clearing) => (clearing.forget, clearing.moved),
+            Session::Clearing(clearing) | Session::ShredPending { clearing, .. } => (clearing.forget, clearing.moved),
             _ => (false, false),
         });
         let provider = known.map(|known| known.identity.provider.0.clone()).unwrap_or_default();

@@ -74,6 +74,26 @@ fn forgetting_is_not_lost_on_a_sign_out_that_is_under_way() {
 }
 
 #[test]
+fn forgetting_is_not_taken_back_by_a_second_word_that_does_not_name_it() {
+    let mut home = Home::with_many(1);
+    home.to("0", Event::SignOut { undoable: true, forget: true, revoke: true });
+    home.to("0", Event::SignOut { undoable: false, forget: false, revoke: true });
+    home.cleared("0");
+    assert!(home.house.accounts.is_empty(), "forgetting was asked for, and the row is still there");
+}
+
+#[test]
+fn forgetting_is_written_down_while_a_sign_out_waits_for_the_keychain() {
+    let mut home = Home::with_many(1);
+    home.sign_out("0");
+    for arrival in [Arrival::Marked, Arrival::Cleared, Arrival::KeyKept(Problem::KeychainLocked)] {
+        home.arrive("0", arrival);
+    }
+    let effects = home.to("0", Event::SignOut { undoable: false, forget: true, revoke: true });
+    assert!(matches!(account_effects(&effects)[..], [Effect::MarkClearing { revoke: false, .. }]), "{effects:?}");
+}
+
+#[test]
 fn forgetting_that_comes_in_the_last_moment_removes_the_row_too() {
     let mut home = Home::with_many(1);
     home.sign_out("0");

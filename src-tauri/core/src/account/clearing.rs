@@ -7,8 +7,18 @@ use crate::schedule;
 use crate::time::Now;
 use crate::view::EventKind;
 
-pub(super) fn sign_out(account: &mut Account, undoable: bool, clearing: Clearing, now: Now, decided: &mut Decided) {
+pub(super) fn sign_out(account: &mut Account, undoable: bool, mut clearing: Clearing, now: Now, decided: &mut Decided) {
+    if let Session::Undoable { forget, .. } = &account.session {
+        // What was asked for with the first word is not taken back by the second.
+        clearing.forget |= *forget;
+    }
     match &mut account.session {
+        Session::ShredPending { clearing: under_way, .. } if clearing.forget && !under_way.forget => {
+            under_way.forget = true;
+            // It may wait long for the keychain: a restart must know it too.
+            let (operation, generation) = (under_way.operation, account.generation);
+            decided.act(operation, Effect::MarkClearing { generation, revoke: false });
+        }
         Session::Clearing(under_way) | Session::ShredPending { clearing: under_way, .. } => {
             under_way.forget |= clearing.forget;
         }
