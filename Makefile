@@ -75,14 +75,14 @@ bench: bench-packages release
 	cargo build --release --manifest-path tests/bench/blank/Cargo.toml --target-dir target
 	cargo bench --features custom-protocol --bench bench
 
-# What is not a program of its own is laid out first. The postinst of an rpm is given a number instead of a word.
+# What is not a program of its own is laid out first.
 package: package-packages release pages
 	src-tauri/app/package/stage
 	rm -rf target/release/bundle
-	ui/node_modules/.bin/tauri bundle --bundles deb,rpm
+	ui/node_modules/.bin/tauri bundle --bundles deb,rpm --config target/package/tauri.json
 	src-tauri/app/package/look-over
 
-package-test: package
+package-test: package build
 	cargo test $(W) --bench package -- --nocapture --test-threads 1
 
 check: packages ui/dist/index.html
