@@ -20,7 +20,6 @@ help:
 	  'make build   builds everything, for this machine' \
 	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
 	  'make package a .deb and an .rpm in target/release/bundle, looked over' \
-	  'make package-test installs, uses, upgrades and removes the .deb in a clean root (as root)' \
 	  'make book    the pages of docs/ as a book, in target/book' \
 	  'make release the same, optimised, as it is shipped' \
 	  'make clean   removes what was built'
@@ -82,9 +81,6 @@ package: package-packages release pages
 	ui/node_modules/.bin/tauri bundle --bundles deb,rpm --config target/package/tauri.json
 	src-tauri/app/package/look-over
 
-package-test: package build
-	cargo test $(W) --bench package -- --nocapture --test-threads 1
-
 check: packages ui/dist/index.html
 	cargo fmt --all --check
 	cargo clippy $(W) --all-targets -- -D warnings
@@ -138,4 +134,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test looks soak fuzz bench pages sbom book release package package-test check build build-tests packages test-packages bench-packages package-packages clean
+.PHONY: help run demo test looks soak fuzz bench pages sbom book release package check build build-tests packages test-packages bench-packages package-packages clean
