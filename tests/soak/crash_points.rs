@@ -3,6 +3,7 @@
 
 use crate::support::crash::each::{Table, each, places_of_calls};
 use crate::support::crash::flow::{Flow, MIGRATIONS, MOVES, REFRESHES, SIGN_INS, SIGN_OUTS};
+use crate::support::crash::{At, Ended, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Machines that work at once. More of them wait for the processors.
@@ -45,4 +46,34 @@ fn an_account_that_moves_is_in_one_place() {
 #[test]
 fn a_migration_goes_on_from_where_it_was() {
     enumerate(MIGRATIONS);
+}
+
+#[test]
+fn a_refresh_is_cut_off_before_every_write_and_every_word_to_the_provider() {
+    let came = each(Flow::Refresh, 1, |world| {
+        let places = places_of_calls(world).into_iter();
+        places.filter(|(_, call)| call.contains("larder.db") || call.ends_with(" network")).collect()
+    });
+    let ended = |wanted: Ended| came.iter().filter(|(_, ended)| *ended == wanted).count();
+    // The journal's transaction, the request, the new token's transaction.
+    assert!(came.len() >= 10, "{came:?}");
+    assert!(ended(Ended::Old) >= 2 && ended(Ended::Finished) >= 1 && ended(Ended::SignInAgain) >= 1, "{came:?}");
+}
+
+#[test]
+fn between_a_write_of_the_database_and_its_sync_nobody_is_told_anything() {
+    for flow in [Flow::Refresh, Flow::SignIn, Flow::SignOut, Flow::Export] {
+        let calls = World::new(flow).calls();
+        let mut unsynced = false;
+        for (number, call) in calls.iter().enumerate() {
+            match call.as_str() {
+                "pwrite64 larder.db-wal" | "pwrite64 larder.db" => unsynced = true,
+                "fsync larder.db-wal" | "fdatasync larder.db-wal" | "fsync larder.db" => unsynced = false,
+                // An answer, or a word to the provider.
+                "sendto local" | "writev network" | "sendto network" => assert!(!unsynced, "{number} of {calls:#?}"),
+                _ => {}
+            }
+        }
+        assert!(calls.iter().any(|call| call == "sendto local"), "{flow:?}: the answer");
+    }
 }
