@@ -101,22 +101,6 @@ fn a_rotated_token_that_a_failing_disk_does_not_take_is_kept_in_memory_and_writt
 }
 
 #[test]
-fn a_disk_that_fails_to_read_costs_no_session_and_is_said() {
-    let (session, provider) = signed_in();
-    session.stop_agent();
-    // Nothing is cached but the accounts themselves.
-    session.larder(&["status"]).ok();
-    let fault = Fault::inject(&session, session.agent_pid(), "pread64", "EIO");
-    session.larder(&["refresh", "work"]).fails(9);
-    session.larder(&["token", "work"]).fails(9);
-    assert!(provider.refreshes().is_empty());
-    fault.end();
-    session.larder(&["token", "work"]).ok();
-    session.larder(&["refresh", "work"]).ok();
-    assert_eq!((status(&session).0, provider.live_sessions()), (0, 2));
-}
-
-#[test]
 fn a_database_that_another_program_has_locked_delays_and_loses_nothing() {
     let (session, provider) = signed_in();
     let code = "import sqlite3, sys\n\
