@@ -98,7 +98,7 @@ fn begin_in_window(desktop: &Desktop) {
 
 fn choose_work(desktop: &Desktop) {
     desktop.press("Sign in…");
-    let tile = desktop.find("the provider", |seen| seen.role == "push button" && seen.name.contains("work"));
+    let tile = desktop.find("the provider", |seen| seen.role == "push button" && seen.name.starts_with("work"));
     desktop.press(&tile.name);
 }
 
