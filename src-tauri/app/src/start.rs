@@ -180,9 +180,13 @@ fn become_app(
             let app = app.handle();
             #[cfg(target_os = "linux")]
             crate::appearance::follow();
+            // Its web process starts while tray and menus are made.
+            if !options.hidden {
+                window::first(app);
+            }
             shell::set_up(app)?;
             scheme::at_start(app, Arc::clone(&link));
-            if !options.hidden || !app.state::<Shell>().has_tray() {
+            if options.hidden && !app.state::<Shell>().has_tray() {
                 window::open(app, None, None);
             }
             if let Some(arrival) = arrival {

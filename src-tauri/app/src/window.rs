@@ -51,6 +51,17 @@ pub struct Opening {
     activation_token: Option<String>,
 }
 
+/// Builds the first window. On the main thread, before anybody else can want one.
+pub fn first(app: &AppHandle) {
+    if let Err(error) = build(app) {
+        cannot_be_opened(&error);
+    }
+}
+
+fn cannot_be_opened(error: &tauri::Error) {
+    crate::say::say(&format!("Larder's window cannot be opened: {error}"));
+}
+
 /// Brings the window to the front, building it where there is none, and turns to `page`.
 /// Building waits for the main thread, so this happens on another one.
 pub fn open(app: &AppHandle, page: Option<Page>, activation_token: Option<String>) {
@@ -82,7 +93,7 @@ pub fn open(app: &AppHandle, page: Option<Page>, activation_token: Option<String
                 opening.page = page;
                 drop(opening);
                 if let Err(error) = build(&app) {
-                    crate::say::say(&format!("Larder's window cannot be opened: {error}"));
+                    cannot_be_opened(&error);
                 }
             }
         }

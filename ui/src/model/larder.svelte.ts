@@ -48,22 +48,27 @@ export class Larder {
     this.house = $state.raw(first);
   }
 
-  /** Listens before it asks, so that no change falls between the two. */
+  /** Listens and asks in one go, and asks again when it is heard: no change falls between, and nothing waits for two. */
   static async open(backend: Backend): Promise<Larder> {
     let larder: Larder | undefined;
     let early: HouseView | undefined;
     let page: PageName | undefined;
-    const quiet = await Promise.all([
+    const listening = Promise.all([
       backend.onHouse((house) => (larder ? larder.update(house) : (early = house))),
       backend.onPage((name) => (larder ? larder.go({ page: name }) : (page = name))),
     ]);
+    const asked = backend.house();
     try {
-      const first = await backend.house();
-      larder = new Larder(backend, early && early.at >= first.at ? early : first);
-      if (page) larder.place = { page };
-      return larder;
+      // What asks to be shown is to hear which page it is shown for.
+      const [first] = await Promise.all([asked, listening]);
+      const opened = (larder = new Larder(backend, early && early.at >= first.at ? early : first));
+      if (page) opened.place = { page };
+      const newer = (house: HouseView) => house.at >= opened.house.at && opened.update(house);
+      // Where the agent has gone meanwhile, what is heard says so.
+      backend.house().then(newer, () => undefined);
+      return opened;
     } catch (refused) {
-      for (const stop of quiet) stop();
+      for (const stop of await listening) stop();
       throw refused;
     }
   }
