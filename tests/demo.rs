@@ -58,6 +58,14 @@ fn stage(story: &mut Story) -> (Desktop, Provider) {
     desktop.reads("Nothing in the larder yet");
     story.saw(&format!("its window after {shown}: no accounts yet"));
     story.picture(&desktop, "accounts-empty");
+    for (button, words, picture) in [
+        ("How it works", "What is kept where", "welcome-where"),
+        ("Next", "Then forget about it", "welcome-then"),
+    ] {
+        desktop.press(button);
+        desktop.reads(words);
+        story.picture(&desktop, picture);
+    }
     let tray = desktop.wait_for_tray("no accounts", |tray| tray.shows("fresh"));
     story.tray(&desktop, "tray-empty", &tray);
     (desktop, provider)
@@ -186,7 +194,12 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     desktop.keys(&["Escape"]);
     desktop.press("demo");
     desktop.reads("Programs that may ask");
+    desktop.find("the timeline", |seen| seen.text.contains("refreshed ") || seen.name.contains("refreshed "));
     story.picture(desktop, "account");
+    desktop.click("toggle button", "As a table");
+    desktop.reads("What");
+    story.picture(desktop, "account-table");
+    desktop.click("toggle button", "As a drawing");
     desktop.keys(&["End"]);
     desktop.press("Demo");
     desktop.press("Check");
@@ -210,8 +223,25 @@ fn look_around(story: &mut Story, desktop: &mut Desktop, provider: &Provider) {
     story.picture(desktop, "programs-locked");
     desktop.press("Unlock");
     desktop.no_longer_reads("Hand-outs locked");
+    desktop.keys(&["ctrl+comma"]);
+    desktop.reads("Start when you log in");
+    story.picture(desktop, "settings");
+    desktop.keys(&["End"]);
+    story.picture(desktop, "settings-end");
     desktop.keys(&["ctrl+1"]);
     desktop.reads("grace@example.com");
+
+    story.step("Find anything (Ctrl+K), and the shortcuts (?)");
+    desktop.keys(&["ctrl+k"]);
+    desktop.reads("What was found");
+    story.picture(desktop, "palette");
+    desktop.keys(&["Escape"]);
+    desktop.no_longer_reads("What was found");
+    desktop.keys(&["question"]);
+    desktop.reads("Find anything, do anything");
+    story.picture(desktop, "shortcuts");
+    desktop.keys(&["Escape"]);
+    desktop.no_longer_reads("Find anything, do anything");
     desktop.resize(420, 580);
     story.picture(desktop, "accounts-narrow");
     desktop.resize(860, 580);
