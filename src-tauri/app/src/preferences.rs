@@ -22,6 +22,7 @@ pub struct Settings {
     browser: String,
     notify: Notify,
     idle_minutes: Option<u32>,
+    refresh_margin: Option<u32>,
     hooks: Hooks,
     data: String,
     config: String,
@@ -73,7 +74,8 @@ pub fn change(link: &Link, change: Change) -> Result<Settings, Problem> {
 
 fn shown(link: &Link, settings: SettingsView) -> Settings {
     link.remember(settings.clone());
-    let SettingsView { theme, language, browser, notify, idle_minutes, hooks, data, config, store } = settings;
+    let SettingsView { theme, language, browser, notify, idle_minutes, refresh_margin, hooks, data, config, store } =
+        settings;
     Settings {
         start_at_login: login::state(link.profile()) == Some(true),
         start_hidden: login::hidden(),
@@ -82,6 +84,7 @@ fn shown(link: &Link, settings: SettingsView) -> Settings {
         browser: shlex::try_join(browser.iter().map(String::as_str)).unwrap_or_default(),
         notify,
         idle_minutes,
+        refresh_margin,
         hooks,
         data,
         config,
