@@ -2,6 +2,7 @@
 
 mod account;
 mod consent;
+mod language;
 mod one_app;
 mod refreshing;
 mod sign_in;
