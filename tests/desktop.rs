@@ -2,6 +2,8 @@
 
 mod account;
 mod consent;
+mod language;
+mod notices;
 mod one_app;
 mod refreshing;
 mod sign_in;

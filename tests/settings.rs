@@ -89,6 +89,41 @@ fn a_proxy_is_used_for_the_world_and_never_for_this_computer() {
     assert!(asked.join().unwrap().starts_with("CONNECT id.example.test:443"));
 }
 
+/// How much of its token's life an account has left when it is refreshed, in thousandths.
+fn margin(session: &Session, lifetime: i64) -> i64 {
+    let account = session.account("work");
+    (account["expires_at"].as_i64().unwrap() - account["refresh_at"].as_i64().unwrap()) / lifetime
+}
+
+#[test]
+fn how_early_tokens_are_refreshed_is_a_setting_that_holds_at_once() {
+    let session = Session::new();
+    let provider = Provider::start(&session, 600);
+    session.add("work", &provider);
+    session.sign_in("work", "ada");
+    let file = session.profile().join("config.toml");
+    // Up to a quarter more, so that accounts that expire together do not ask together.
+    assert!((199..=251).contains(&margin(&session, 600)), "{}", session.account("work"));
+    std::fs::write(&file, "[refresh]\nmargin_percent = 50\n").unwrap();
+    // A change of the file is noticed at the next request.
+    session.larder(&["providers", "list"]).ok();
+    assert!((499..=626).contains(&margin(&session, 600)), "{}", session.account("work"));
+    // It outlives the agent, and what is written down.
+    session.stop_agent();
+    assert!((499..=626).contains(&margin(&session, 600)), "{}", session.account("work"));
+    // One that would have programs wait is refused, and the last good one stays in use.
+    std::fs::write(&file, "[refresh]\nmargin_percent = 5\n").unwrap();
+    let said = session.larder(&["status"]);
+    assert_eq!(said.code, 8);
+    assert!(said.stdout.contains("config.toml, line 2") && said.stdout.contains("from 15 to 50 percent"), "{said:?}");
+    assert!((499..=626).contains(&margin(&session, 600)), "{}", session.account("work"));
+    // A token that lives seconds is refreshed a part of them before its end, and not the moment it comes.
+    std::fs::write(&file, "[refresh]\nmargin_percent = 50\n").unwrap();
+    provider.expire(serde_json::json!({ "access_lifetime": 20 }));
+    session.larder(&["refresh", "work"]).ok();
+    assert!((499..=626).contains(&margin(&session, 20)), "{}", session.account("work"));
+}
+
 #[test]
 fn the_doctor_names_what_is_wrong_and_what_to_do() {
     let session = Session::new();

@@ -17,7 +17,7 @@ fn asked_for(arguments: &[&str]) -> (Desktop, Provider) {
 }
 
 /// This test's own program asks, by the command.
-fn asks(desktop: &Desktop) -> Child {
+pub fn asks(desktop: &Desktop) -> Child {
     let mut command = desktop.session.command(program("larder"));
     begin(command.args(["token", "work"]))
 }
@@ -33,7 +33,7 @@ fn begin(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
 }
 
-fn said(child: Child) -> Ran {
+pub fn said(child: Child) -> Ran {
     let output = child.wait_with_output().expect("ended");
     Ran {
         code: output.status.code().expect("no signal"),
@@ -44,7 +44,7 @@ fn said(child: Child) -> Ran {
 
 /// Waits until the question is there and takes an answer.
 #[track_caller]
-fn question(desktop: &Desktop, words: &str) {
+pub fn question(desktop: &Desktop, words: &str) {
     desktop.reads(words);
     desktop.reads("Nothing is handed out while you decide");
     std::thread::sleep(GUARD);

@@ -47,6 +47,22 @@ fn the_tray_refreshes_signs_in_opens_and_quits_and_the_agent_goes_on() {
 }
 
 #[test]
+fn the_menu_bar_has_the_settings_by_their_key_and_ends_everything_too() {
+    let (mut desktop, _provider) = signed_in(600, &[]);
+    desktop.wait_for_window();
+    desktop.reads("ada@example.com");
+    desktop.keys(&["ctrl+comma"]);
+    desktop.reads("Start when you log in");
+    desktop.keys(&["ctrl+1"]);
+    desktop.reads("ada@example.com");
+    desktop.menu(&["Larder", "Settings…"]);
+    desktop.reads("Start when you log in");
+    desktop.menu(&["Larder", "Quit Larder completely"]);
+    assert_eq!(desktop.app_ended(), 0);
+    desktop.session.larder(&["status", "--no-start"]).fails(7);
+}
+
+#[test]
 fn quitting_completely_ends_the_agent_too() {
     let (mut desktop, _provider) = signed_in(600, &[]);
     desktop.wait_for_window();

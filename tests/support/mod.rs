@@ -11,6 +11,7 @@ pub mod git_server;
 pub mod larder;
 pub mod logind;
 pub mod mail_server;
+pub mod notifications;
 pub mod odd_provider;
 pub mod oidc_provider;
 pub mod openid_provider;

@@ -122,6 +122,9 @@ describe("a row", () => {
     const said = described.map((id) => document.getElementById(id)?.textContent).join(" ");
     expect(said).toContain("git, 3 min ago");
     expect(said).toContain("refreshed 17 min ago");
+    // Seen as a drawing and the time, which there is room for.
+    const seen = document.querySelector("#last-id-work .refreshed [aria-hidden='true']:last-child");
+    expect(seen?.textContent).toBe("17 min ago");
     expect(lastUses(0).length).toBeGreaterThan(2);
   });
 

@@ -75,6 +75,28 @@ describe("settings", () => {
     expect(backend.chosen.hooks.on_refresh).toEqual(["/home/ada/bin/reload-mail", "--quiet"]);
   });
 
+  it("let tokens be refreshed earlier, and offer what the file says besides", async () => {
+    await open("settings");
+    const margin = () => screen.getByLabelText("Refresh early") as HTMLSelectElement;
+    expect(margin().value).toBe("");
+    await fireEvent.change(margin(), { target: { value: "30" } });
+    await settle();
+    expect(backend.chosen.refresh_margin).toBe(30);
+    await fireEvent.change(margin(), { target: { value: "" } });
+    await settle();
+    expect(backend.asked).toEqual([
+      `changeSettings {"refresh_margin":30}`,
+      `changeSettings {"refresh_margin":null}`,
+    ]);
+    backend.chosen = { ...backend.chosen, refresh_margin: 22 };
+    larder.go({ page: "accounts" });
+    await settle();
+    larder.go({ page: "settings" });
+    await settle();
+    expect([...margin().options].map((option) => option.value)).toEqual(["", "15", "22", "30", "40", "50"]);
+    expect(margin().value).toBe("22");
+  });
+
   it("leave to the file what cannot be written in one line", async () => {
     backend = new TestingBackend(fullHouse());
     backend.chosen = { ...backend.chosen, hooks: { ...backend.chosen.hooks, on_refresh: ["a b", "c"] } };

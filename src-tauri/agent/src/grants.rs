@@ -11,6 +11,7 @@ use larder_core::account::{
 use larder_core::effect::Grant;
 use larder_core::names::{AccountId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use larder_core::problem::{Problem, Why};
+use larder_core::schedule::Margin;
 use larder_core::time::{BootTime, Moment, Now, WallTime};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use secrecy::{ExposeSecret, SecretString};
@@ -173,6 +174,8 @@ fn read(row: &Row<'_>, boot: Option<&str>, now: Now) -> rusqlite::Result<Account
         signed_in_at: row.get::<_, Option<i64>>("signed_in_at")?.map(WallTime),
         session_ends: row.get::<_, Option<i64>>("refresh_expires_at")?.map(WallTime),
         terms: terms(row)?,
+        // The house sets it, where its person did.
+        margin: Margin::default(),
         parts: Parts { resources: resources(row)?, ..Parts::default() },
     };
     let session: String = row.get("session")?;

@@ -5,6 +5,7 @@ use larder_core::git::GitRule;
 use larder_core::names::AccountId;
 use larder_core::preferences::{Hooks, Language, Notify, SettingsChange, SettingsView, Theme};
 use larder_core::problem::Problem;
+use larder_core::schedule::Margin;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,9 @@ pub struct Settings {
     /// When Larder locks by itself.
     #[serde(default)]
     pub lock: Lock,
+    /// When tokens are refreshed.
+    #[serde(default)]
+    pub refresh: Refresh,
     /// How the window is.
     #[serde(default)]
     pub window: Window,
@@ -59,6 +63,14 @@ impl Lock {
     pub fn idle_after(self) -> Option<Duration> {
         self.idle_minutes.map(|minutes| Duration::from_secs(u64::from(minutes.get()) * 60))
     }
+}
+
+/// When tokens are refreshed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// How much of a token's life is left then; Larder's own choice, where it is left out.
+    pub margin_percent: Option<Margin>,
 }
 
 /// Which account git uses where, if the accounts' own providers do not say it.
@@ -176,6 +188,7 @@ impl Settings {
             browser: self.window.browser.clone(),
             notify: self.notify,
             idle_minutes: self.lock.idle_minutes.map(NonZeroU32::get),
+            refresh_margin: self.refresh.margin_percent.map(Margin::percent),
             hooks: self.hooks.clone(),
             data: data.display().to_string(),
             config: file.display().to_string(),
@@ -223,6 +236,9 @@ pub fn change(path: &Path, change: &SettingsChange) -> Result<(), Problem> {
     if let Some(minutes) = change.idle_minutes {
         let minutes = minutes.and_then(NonZeroU32::new);
         set("lock", "idle_minutes", minutes.map(|minutes| toml_edit::value(i64::from(minutes.get()))))?;
+    }
+    if let Some(percent) = change.refresh_margin {
+        set("refresh", "margin_percent", percent.map(|percent| toml_edit::value(i64::from(percent))))?;
     }
     if let Some(hooks) = &change.hooks {
         let Hooks { on_sign_in, on_sign_out, on_refresh, on_attention } = hooks;
@@ -357,6 +373,7 @@ mod tests {
             browser: Some(vec!["firefox".to_owned(), "-P".to_owned(), "my work".to_owned()]),
             notify: Some(Notify { asks: false, ..Notify::default() }),
             idle_minutes: Some(Some(30)),
+            refresh_margin: Some(Some(30)),
             hooks: Some(hooks.clone()),
         };
         change(&path, &set).unwrap();
@@ -366,10 +383,29 @@ mod tests {
         assert_eq!(after.window.browser, ["firefox", "-P", "my work"]);
         assert!(after.notify.sign_in && !after.notify.asks);
         assert_eq!(after.lock.idle_after(), Some(Duration::from_secs(1800)));
+        assert_eq!(after.refresh.margin_percent.map(Margin::percent), Some(30));
         assert_eq!(after.hooks, hooks);
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("# mine\n"));
         change(&path, &SettingsChange { idle_minutes: Some(None), ..SettingsChange::default() }).unwrap();
-        assert_eq!(read(&path).unwrap(), Settings { lock: Lock::default(), ..after });
+        let after = Settings { lock: Lock::default(), ..after };
+        assert_eq!(read(&path).unwrap(), after);
+        change(&path, &SettingsChange { refresh_margin: Some(None), ..SettingsChange::default() }).unwrap();
+        assert_eq!(read(&path).unwrap(), Settings { refresh: Refresh::default(), ..after });
+    }
+
+    #[test]
+    fn a_margin_that_would_make_programs_wait_or_providers_work_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for refused in ["0", "14", "51", "-20", "20.5", "\"20 %\"", "4294967316"] {
+            std::fs::write(&path, format!("[refresh]\nmargin_percent = {refused}\n")).unwrap();
+            assert!(matches!(read(&path), Err(Problem::BadConfig { line: 2, .. })), "{refused}: {:?}", read(&path));
+        }
+        std::fs::write(&path, "[refresh]\nmargin_percent = 15\n").unwrap();
+        let set = SettingsChange { refresh_margin: Some(Some(51)), ..SettingsChange::default() };
+        let Err(Problem::BadConfig { detail, .. }) = change(&path, &set) else { panic!("{:?}", change(&path, &set)) };
+        assert!(detail.contains("from 15 to 50 percent"), "{detail}");
+        assert_eq!(read(&path).unwrap().refresh.margin_percent.map(Margin::percent), Some(15));
     }
 
     #[test]

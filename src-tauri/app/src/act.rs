@@ -26,6 +26,8 @@ pub enum Act {
     Activity,
     /// Shows which programs may ask.
     Programs,
+    /// Shows what can be set.
+    Settings,
     /// Starts Larder at login, or no more.
     StartAtLogin,
     /// An editing command in the window, as WebKit names it.
@@ -46,6 +48,7 @@ const PLAIN: &[(&str, Act)] = &[
     ("accounts", Act::Accounts),
     ("activity", Act::Activity),
     ("programs", Act::Programs),
+    ("settings", Act::Settings),
     ("start-at-login", Act::StartAtLogin),
     ("cut", Act::Edit("Cut")),
     ("copy", Act::Edit("Copy")),

@@ -30,7 +30,7 @@ pub fn see(app: &AppHandle, house: &HouseView) {
     let before = notices.next();
     let signed_in = notices.see(house, Instant::now());
     let next = notices.next();
-    let asks = notices.asks(house);
+    let asks = notices.asks(house, shell.link.spoken());
     drop(notices);
     let told = shell.link.notify();
     if let Some(notice) = asks {

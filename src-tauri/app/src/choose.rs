@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use tauri::AppHandle;
 
 /// The file that was chosen; `None` where nobody chose one.
-pub async fn file(app: &AppHandle, title: &'static str) -> Option<PathBuf> {
+pub async fn file(app: &AppHandle, title: String) -> Option<PathBuf> {
     let (chosen, path) = std::sync::mpsc::channel();
     let main = app.clone();
     // Fails only when the app is ending; then nothing comes.
-    let _ = app.run_on_main_thread(move || ask(&main, title, move |path| drop(chosen.send(path))));
+    let _ = app.run_on_main_thread(move || ask(&main, &title, move |path| drop(chosen.send(path))));
     tauri::async_runtime::spawn_blocking(move || path.recv().ok().flatten()).await.ok().flatten()
 }
 

@@ -281,7 +281,7 @@ pub async fn export_accounts(
 /// The file is chosen in the system's own dialog.
 #[tauri::command]
 pub async fn import_accounts(app: AppHandle, agent: Agent<'_>, passphrase: Secret) -> Result<usize, Problem> {
-    match choose::file(&app, "Accounts of another machine").await {
+    match choose::file(&app, agent.spoken().text("choose.accounts")).await {
         Some(path) => off(&agent, move |link| preferences::import(link, path, passphrase)).await,
         None => Ok(0),
     }

@@ -16,6 +16,7 @@ mod demo;
 mod downloads;
 mod entry;
 mod folder;
+mod language;
 mod link;
 mod login;
 mod menu;

@@ -57,7 +57,7 @@ fn texts(entries: &[Entry]) -> Vec<String> {
         .map(|entry| match entry {
             Entry::Item { text, enabled: false, .. } => format!("({text})"),
             Entry::Item { text, .. } => text.clone(),
-            Entry::Sub { text, entries } => format!("{text}: {}", texts(entries).join(", ")),
+            Entry::Sub { text, entries, .. } => format!("{text}: {}", texts(entries).join(", ")),
             Entry::Check { text, on, .. } => format!("[{}] {text}", if *on { "x" } else { " " }),
             Entry::Line => "--".to_owned(),
         })
@@ -79,7 +79,7 @@ fn ids(entries: &[Entry]) -> Vec<String> {
 #[test]
 fn every_state_has_its_words() {
     use AccountState as S;
-    let said = |state| words(&account("a", "work", state), NOW, &Zone::utc());
+    let said = |state| words(&account("a", "work", state), NOW, &Zone::utc(), Spoken::English);
     assert_eq!(said(S::Fresh), "work — fresh until 14:32");
     assert_eq!(said(S::Refreshing), "work — refreshing");
     assert_eq!(said(S::Waiting), "work — fresh until 14:32, trying again");
@@ -94,10 +94,10 @@ fn every_state_has_its_words() {
 fn a_moment_that_is_past_or_unknown_is_not_promised() {
     let mut work = account("a", "work", AccountState::Fresh);
     work.expires_at = None;
-    assert_eq!(words(&work, NOW, &Zone::utc()), "work — fresh");
+    assert_eq!(words(&work, NOW, &Zone::utc(), Spoken::English), "work — fresh");
     work.state = AccountState::Waiting;
     work.expires_at = Some(NOW);
-    assert_eq!(words(&work, NOW, &Zone::utc()), "work — not fresh, trying again");
+    assert_eq!(words(&work, NOW, &Zone::utc(), Spoken::English), "work — not fresh, trying again");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_tray_shows_accounts_in_the_house_s_order_then_what_can_be_done() {
         account("c", "music", AccountState::SignedOut),
     ];
     assert_eq!(
-        texts(&tray(&known(house(accounts)), &Zone::utc(), None)),
+        texts(&tray(&known(house(accounts)), &Zone::utc(), None, Spoken::English)),
         [
             "work — fresh until 14:32",
             "mail — sign in again…",
@@ -128,7 +128,7 @@ fn the_tray_shows_accounts_in_the_house_s_order_then_what_can_be_done() {
 #[test]
 fn without_accounts_nothing_can_be_refreshed_or_signed_out() {
     assert_eq!(
-        texts(&tray(&known(house(Vec::new())), &Zone::utc(), None))[..5],
+        texts(&tray(&known(house(Vec::new())), &Zone::utc(), None, Spoken::English))[..5],
         ["(No accounts yet)", "--", "(Refresh now)", "Sign in…", "Sign out: "]
     );
 }
@@ -137,11 +137,11 @@ fn without_accounts_nothing_can_be_refreshed_or_signed_out() {
 fn without_an_agent_the_menu_says_so_and_still_opens_and_quits() {
     let away = Picture::Away(Problem::Stopping, Some(Box::new(house(vec![account("a", "work", AccountState::Fresh)]))));
     assert_eq!(
-        texts(&tray(&away, &Zone::utc(), None)),
+        texts(&tray(&away, &Zone::utc(), None, Spoken::English)),
         ["Larder's agent stopped; starting it again", "--", "Open Larder", "Quit", "Quit Larder completely"]
     );
     assert_eq!(away.tray(), TrayState::Attention);
-    assert_eq!(texts(&tray(&Picture::Starting, &Zone::utc(), None))[0], "(Starting…)");
+    assert_eq!(texts(&tray(&Picture::Starting, &Zone::utc(), None, Spoken::English))[0], "(Starting…)");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_locked_keychain_is_opened_by_a_click_on_its_line() {
     let mut house = house(Vec::new());
     house.keychain.state = KeychainState::Locked;
     house.problems = vec![Problem::KeychainLocked, Problem::SchemeUnhandled];
-    let entries = tray(&known(house), &Zone::utc(), None);
+    let entries = tray(&known(house), &Zone::utc(), None, Spoken::English);
     assert_eq!(entries[0], item("The keychain is locked — unlock it…", Act::Unlock));
     assert_eq!(entries[1], item("Something needs a look…", Act::Open));
 }
@@ -175,8 +175,8 @@ pub fn prompt(id: &str, path: &str) -> PromptView {
 fn a_program_that_asks_stands_first_and_leads_to_the_window() {
     let mut house = house(vec![account("a", "work", AccountState::Fresh)]);
     house.prompts = vec![prompt("1", "/usr/bin/git"), prompt("2", "/usr/bin/curl")];
-    assert_eq!(tray(&known(house), &Zone::utc(), None)[0], item("git asks for work…", Act::Open));
-    let name = |path: &str| program_name(&prompt("1", path).program);
+    assert_eq!(tray(&known(house), &Zone::utc(), None, Spoken::English)[0], item("git asks for work…", Act::Open));
+    let name = |path: &str| program_name(&prompt("1", path).program, Spoken::English);
     assert_eq!(name(""), "An unknown program");
     assert_eq!(name("/"), "An unknown program");
     assert_eq!(name("/tmp/a\nb\u{1b}[2J"), "ab[2J");
@@ -188,7 +188,7 @@ fn a_lock_is_said_and_ended_by_the_same_place_that_locks() {
     let with = |locked| {
         let mut house = house(vec![account("a", "work", AccountState::Fresh)]);
         house.locked = locked;
-        texts(&tray(&known(house), &Zone::utc(), None))
+        texts(&tray(&known(house), &Zone::utc(), None, Spoken::English))
     };
     assert!(with(LockState::Unlocked).contains(&"Lock hand-outs".to_owned()));
     for (locked, said) in [
@@ -203,8 +203,14 @@ fn a_lock_is_said_and_ended_by_the_same_place_that_locks() {
 
 #[test]
 fn ids_are_unique_and_do_not_change_with_label_or_state() {
-    let before = ids(&tray(&known(house(vec![account("a", "work", AccountState::Fresh)])), &Zone::utc(), None));
-    let after = ids(&tray(&known(house(vec![account("a", "job", AccountState::SignInAgain)])), &Zone::utc(), None));
+    let before =
+        ids(&tray(&known(house(vec![account("a", "work", AccountState::Fresh)])), &Zone::utc(), None, Spoken::English));
+    let after = ids(&tray(
+        &known(house(vec![account("a", "job", AccountState::SignInAgain)])),
+        &Zone::utc(),
+        None,
+        Spoken::English,
+    ));
     assert_eq!(before, after);
     let mut unique = before.clone();
     unique.sort();
@@ -214,27 +220,73 @@ fn ids_are_unique_and_do_not_change_with_label_or_state() {
 
 #[test]
 fn the_bar_changes_only_with_who_can_be_signed_out() {
-    let with = |state| bar(&known(house(vec![account("a", "work", state)])), None);
+    let with = |state| bar(&known(house(vec![account("a", "work", state)])), None, Spoken::English);
     assert_eq!(with(AccountState::Fresh), with(AccountState::Refreshing));
     assert_eq!(
         texts(&with(AccountState::Fresh)),
         [
-            "Larder: Sign in…, Sign out: work, Refresh now, --, Quit",
+            "Larder: Sign in…, Sign out: work, Refresh now, --, Settings…, --, Quit, Quit Larder completely",
             "Edit: Cut, Copy, Paste, Select all",
             "View: Accounts, Activity, Programs"
         ]
     );
     let larder = |entries: &[Entry]| texts(entries).remove(0);
-    assert_eq!(larder(&with(AccountState::SignedOut)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
-    assert_eq!(larder(&bar(&Picture::Starting, None)), "Larder: Sign in…, Sign out: , (Refresh now), --, Quit");
+    let nobody = "Larder: Sign in…, Sign out: , (Refresh now), --, Settings…, --, Quit, Quit Larder completely";
+    assert_eq!(larder(&with(AccountState::SignedOut)), nobody);
+    assert_eq!(larder(&bar(&Picture::Starting, None, Spoken::English)), nobody);
 }
 
 #[test]
 fn starting_at_login_is_ticked_where_the_system_can_be_told() {
-    let tray = |login| texts(&tray(&Picture::Starting, &Zone::utc(), login));
-    let bar = |login| texts(&bar(&Picture::Starting, login)).remove(0);
+    let tray = |login| texts(&tray(&Picture::Starting, &Zone::utc(), login, Spoken::English));
+    let bar = |login| texts(&bar(&Picture::Starting, login, Spoken::English)).remove(0);
     assert_eq!(tray(Some(true))[2..4], ["Open Larder", "[x] Start at login"]);
     assert_eq!(tray(Some(false))[3], "[ ] Start at login");
     assert!(!tray(None).iter().any(|text| text.contains("login")));
-    assert!(bar(Some(true)).ends_with("--, [x] Start at login, Quit"));
+    assert!(bar(Some(true)).ends_with("Settings…, [x] Start at login, --, Quit, Quit Larder completely"));
+}
+
+#[test]
+fn both_menus_are_said_in_the_language_that_is_spoken_and_do_the_same() {
+    let mut house = house(vec![
+        account("a", "arbeit", AccountState::Fresh),
+        account("b", "post", AccountState::Waiting),
+        account("c", "musik", AccountState::SignInAgain),
+    ]);
+    house.keychain.state = KeychainState::Locked;
+    house.problems = vec![Problem::SchemeUnhandled, Problem::Stopping];
+    house.prompts = vec![prompt("1", "/usr/bin/git")];
+    let picture = known(house);
+    let german = tray(&picture, &Zone::utc(), Some(true), Spoken::German);
+    assert_eq!(
+        texts(&german),
+        [
+            "git fragt nach work…",
+            "Der Schlüsselbund ist zu — öffnen…",
+            "2 Dinge wollen angesehen werden…",
+            "arbeit — frisch bis 14:32",
+            "post — frisch bis 14:32, neuer Versuch folgt",
+            "musik — neu anmelden…",
+            "--",
+            "Jetzt erneuern",
+            "Anmelden…",
+            "Abmelden: arbeit, post, musik",
+            "Herausgabe sperren",
+            "Larder öffnen",
+            "[x] Bei der Anmeldung starten",
+            "Beenden",
+            "Larder ganz beenden",
+        ]
+    );
+    assert_eq!(ids(&german), ids(&tray(&picture, &Zone::utc(), Some(true), Spoken::English)));
+    let german = bar(&picture, None, Spoken::German);
+    assert_eq!(
+        texts(&german),
+        [
+            "Larder: Anmelden…, Abmelden: arbeit, post, musik, Jetzt erneuern, --, Einstellungen…, --, Beenden, Larder ganz beenden",
+            "Bearbeiten: Ausschneiden, Kopieren, Einfügen, Alles auswählen",
+            "Ansicht: Konten, Verlauf, Programme"
+        ]
+    );
+    assert_eq!(ids(&german), ids(&bar(&picture, None, Spoken::English)));
 }

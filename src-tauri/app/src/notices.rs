@@ -2,6 +2,7 @@
 //! Nothing here shows anything. Never a storm: accounts that ask within [`GATHERED`] become one notice, and an account
 //! that has been told of is silent until its state has changed.
 
+use crate::language::Spoken;
 use crate::menu::program_name;
 use larder_core::names::{AccountId, PromptId};
 use larder_core::time::WallTime;
@@ -60,61 +61,36 @@ pub struct Words {
     /// The rest; plain text.
     pub body: String,
     /// What its button says, if it has one.
-    pub button: Option<&'static str>,
+    pub button: Option<String>,
     /// Whether it may be missed: it then leaves nothing behind.
     pub passing: bool,
 }
 
 impl Notice {
     /// What it says.
-    pub fn words(&self) -> Words {
-        match self {
-            Self::SignIn(accounts) => match accounts.as_slice() {
-                [one] => Words {
-                    title: format!("{} needs you to sign in again", one.label),
-                    body: "It takes a few seconds; nothing else is affected.".to_owned(),
-                    button: Some("Sign in"),
-                    passing: false,
-                },
-                many => Words {
-                    title: format!("{} accounts need you to sign in again", many.len()),
-                    body: labels(many),
-                    button: Some("Open Larder"),
-                    passing: false,
-                },
-            },
-            Self::Recovered(accounts) => Words {
-                title: match accounts.as_slice() {
-                    [one] => format!("{} is fresh again", one.label),
-                    many => format!("{} accounts are fresh again", many.len()),
-                },
-                body: match accounts.as_slice() {
-                    [_] => "The trouble has passed; there is nothing to do.".to_owned(),
-                    many => labels(many),
-                },
-                button: None,
-                passing: true,
-            },
-            Self::SignedIn { who } => Words {
-                title: format!("Signed in as {who}"),
-                body: "Larder keeps it fresh from now on.".to_owned(),
-                button: None,
-                passing: true,
-            },
-            Self::Asks { program, label, .. } => Words {
-                title: format!("{program} asks for {label}"),
-                body: "Nothing is handed out until you have answered in Larder's window.".to_owned(),
-                button: Some("Answer"),
-                passing: false,
-            },
-            Self::Background => Words {
-                title: "Larder goes on".to_owned(),
-                body: "Larder keeps your accounts fresh in the background. Start Larder again to open its window."
-                    .to_owned(),
-                button: None,
-                passing: false,
-            },
-        }
+    pub fn words(&self, spoken: Spoken) -> Words {
+        // For one account its own name, for several their number; the rest of it is then their names.
+        let of = |title: &str, body: &str, accounts: &[Named]| {
+            let first = accounts.first().map(|named| named.label.as_str()).unwrap_or_default();
+            let body = if accounts.len() == 1 { spoken.text(body) } else { labels(accounts) };
+            (spoken.count(title, accounts.len(), &[("account", first)]), body)
+        };
+        let ((title, body), button) = match self {
+            Self::SignIn(accounts) => (
+                of("notice.sign-in-needed", "notice.sign-in-needed-body", accounts),
+                Some(spoken.text(if accounts.len() == 1 { "notice.sign-in" } else { "menu.open" })),
+            ),
+            Self::Recovered(accounts) => (of("notice.recovered", "notice.recovered-body", accounts), None),
+            Self::SignedIn { who } => {
+                ((spoken.with("notice.signed-in", &[("who", who)]), spoken.text("notice.signed-in-body")), None)
+            }
+            Self::Asks { program, label, .. } => {
+                let title = spoken.with("notice.asks", &[("program", program), ("account", label)]);
+                ((title, spoken.text("notice.asks-body")), Some(spoken.text("notice.answer")))
+            }
+            Self::Background => ((spoken.text("notice.background"), spoken.text("notice.background-body")), None),
+        };
+        Words { title, body, button, passing: matches!(self, Self::Recovered(_) | Self::SignedIn { .. }) }
     }
 
     /// Whether what it asks for was done meanwhile, so that it can be taken back.
@@ -216,10 +192,10 @@ impl Notices {
     }
 
     /// A question that its person has not been called for yet: the one whose turn it is.
-    pub fn asks(&mut self, house: &HouseView) -> Option<Notice> {
+    pub fn asks(&mut self, house: &HouseView, spoken: Spoken) -> Option<Notice> {
         let prompt = house.prompts.first().filter(|prompt| self.asked.as_ref() != Some(&prompt.id))?;
         self.asked = Some(prompt.id.clone());
-        let program = program_name(&prompt.program);
+        let program = program_name(&prompt.program, spoken);
         Some(Notice::Asks { prompt: prompt.id.clone(), program, label: prompt.label.clone() })
     }
 

@@ -26,7 +26,7 @@ impl Story {
 
     fn due(&mut self, seconds: u64) -> Vec<String> {
         let now = self.at(seconds);
-        self.notices.due(now).iter().map(|notice| notice.words().title).collect()
+        self.notices.due(now).iter().map(|notice| notice.words(Spoken::English).title).collect()
     }
 }
 
@@ -136,23 +136,61 @@ fn a_notice_is_over_when_nobody_in_it_asks_any_more() {
     assert!(notice.is_over(&standing(&[("work", S::Fresh), ("mail", S::SignedOut)])));
     assert!(notice.is_over(&standing(&[])));
     assert!(!Notice::Background.is_over(&standing(&[])));
-    let words = notice.words();
-    assert_eq!((words.body.as_str(), words.button), ("work, mail", Some("Open Larder")));
+    let words = notice.words(Spoken::English);
+    assert_eq!((words.body.as_str(), words.button.as_deref()), ("work, mail", Some("Open Larder")));
 }
 
 #[test]
 fn its_person_is_called_once_for_each_question_whose_turn_it_is() {
     let mut notices = Notices::default();
     let mut house = standing(&[("work", S::Fresh)]);
-    assert_eq!(notices.asks(&house), None);
+    assert_eq!(notices.asks(&house, Spoken::English), None);
     house.prompts = vec![prompt("1", "/usr/bin/git"), prompt("2", "/usr/bin/curl")];
-    let first = notices.asks(&house).expect("a question");
-    assert_eq!(first.words().title, "git asks for work");
-    assert_eq!(notices.asks(&house), None, "it was called for");
+    let first = notices.asks(&house, Spoken::English).expect("a question");
+    assert_eq!(first.words(Spoken::English).title, "git asks for work");
+    assert_eq!(notices.asks(&house, Spoken::English), None, "it was called for");
     assert!(!first.is_over(&house));
     house.prompts.remove(0);
     assert!(first.is_over(&house));
-    assert_eq!(notices.asks(&house).expect("the next").words().title, "curl asks for work");
+    assert_eq!(
+        notices.asks(&house, Spoken::English).expect("the next").words(Spoken::English).title,
+        "curl asks for work"
+    );
     house.prompts.clear();
-    assert_eq!(notices.asks(&house), None);
+    assert_eq!(notices.asks(&house, Spoken::English), None);
+}
+
+#[test]
+fn a_notice_is_said_in_the_language_that_is_spoken() {
+    let named = |label: &str| Named { id: label.into(), label: label.to_owned() };
+    let said = |notice: Notice| {
+        let words = notice.words(Spoken::German);
+        (words.title, words.body, words.button.unwrap_or_default())
+    };
+    let expected = |title: &str, body: &str, button: &str| (title.to_owned(), body.to_owned(), button.to_owned());
+    assert_eq!(
+        said(Notice::SignIn(vec![named("arbeit")])),
+        expected(
+            "arbeit braucht eine neue Anmeldung",
+            "Es dauert ein paar Sekunden; sonst ist nichts betroffen.",
+            "Anmelden"
+        )
+    );
+    assert_eq!(
+        said(Notice::SignIn(vec![named("arbeit"), named("post")])),
+        expected("2 Konten brauchen eine neue Anmeldung", "arbeit, post", "Larder öffnen")
+    );
+    assert_eq!(
+        said(Notice::Recovered(vec![named("arbeit")])),
+        expected("arbeit ist wieder frisch", "Die Störung ist vorbei; es ist nichts zu tun.", "")
+    );
+    let asks = Notice::Asks { prompt: PromptId("1".to_owned()), program: "git".to_owned(), label: "arbeit".to_owned() };
+    assert_eq!(
+        said(asks),
+        expected(
+            "git fragt nach arbeit",
+            "Nichts wird herausgegeben, bis in Larders Fenster geantwortet ist.",
+            "Antworten"
+        )
+    );
 }

@@ -24,15 +24,17 @@ pub fn tray_host(then: impl FnOnce(bool) + 'static) {
 #[cfg(target_os = "linux")]
 mod linux {
     use crate::attention;
+    use crate::language::Spoken;
     use crate::notices::Notice;
     use crate::say::say;
+    use crate::shell::Shell;
     use gtk::gio::prelude::*;
     use gtk::gio::{BusType, Cancellable, DBusCallFlags, DBusConnection, DBusSignalFlags, bus_get_sync};
     use gtk::glib::{Error, Variant, VariantTy};
     use larder_core::view::HouseView;
     use std::cell::RefCell;
     use std::collections::HashMap;
-    use tauri::AppHandle;
+    use tauri::{AppHandle, Manager};
 
     const NAME: &str = "org.freedesktop.Notifications";
     const PATH: &str = "/org/freedesktop/Notifications";
@@ -64,12 +66,13 @@ mod linux {
                 return then(false);
             }
         };
+        let spoken = app.state::<Shell>().link.spoken();
         // Asked each time: notices are rare, and the desktop's program for them may have been replaced.
         call(&bus.clone(), "GetCapabilities", None, move |answer| {
             let found = answer.ok().and_then(|answer| answer.get::<(Vec<String>,)>());
             let capabilities = found.map(|(list,)| list).unwrap_or_default();
             let can = |what: &str| capabilities.iter().any(|capability| capability == what);
-            let parameters = parameters(&notice, can("body-markup"), can("actions"));
+            let parameters = parameters(&notice, spoken, can("body-markup"), can("actions"));
             call(&bus, "Notify", Some(&parameters), move |answer| {
                 let id = answer.map(|answer| answer.get::<(u32,)>());
                 match id {
@@ -85,13 +88,13 @@ mod linux {
         });
     }
 
-    fn parameters(notice: &Notice, markup: bool, actions: bool) -> Variant {
-        let words = notice.words();
+    fn parameters(notice: &Notice, spoken: Spoken, markup: bool, actions: bool) -> Variant {
+        let words = notice.words(spoken);
         let body = if markup { escaped(&words.body) } else { words.body };
         let mut buttons = Vec::new();
         if actions {
-            buttons.extend([DEFAULT, words.button.unwrap_or("Open Larder")].map(str::to_owned));
-            buttons.extend(words.button.iter().flat_map(|button| [BUTTON, button]).map(str::to_owned));
+            buttons.extend([DEFAULT.to_owned(), words.button.clone().unwrap_or_else(|| spoken.text("menu.open"))]);
+            buttons.extend(words.button.into_iter().flat_map(|button| [BUTTON.to_owned(), button]));
         }
         let mut hints = HashMap::from([
             ("desktop-entry".to_owned(), "Larder".to_variant()),
@@ -232,17 +235,19 @@ mod linux {
 
         #[test]
         fn what_is_sent_is_what_the_specification_names() {
-            let sent = parameters(&sign_in(&["work"]), true, true);
+            let sent = parameters(&sign_in(&["work"]), Spoken::English, true, true);
             assert_eq!(sent.type_().as_str(), "(susssasa{sv}i)");
             let buttons: Vec<String> = sent.child_value(5).get().unwrap();
             assert_eq!(buttons, ["default", "Sign in", "button", "Sign in"]);
-            let none: Vec<String> = parameters(&Notice::Background, true, false).child_value(5).get().unwrap();
+            let none: Vec<String> =
+                parameters(&Notice::Background, Spoken::English, true, false).child_value(5).get().unwrap();
             assert_eq!(none, [""; 0]);
         }
 
         #[test]
         fn a_label_becomes_no_markup() {
-            let body = |markup| parameters(&sign_in(&["<b>a</b>", "b&c"]), markup, true).child_value(4).get::<String>();
+            let notice = sign_in(&["<b>a</b>", "b&c"]);
+            let body = |markup| parameters(&notice, Spoken::English, markup, true).child_value(4).get::<String>();
             assert_eq!(body(true).unwrap(), "&lt;b&gt;a&lt;/b&gt;, b&amp;c");
             assert_eq!(body(false).unwrap(), "<b>a</b>, b&c");
         }

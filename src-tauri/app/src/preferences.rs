@@ -1,6 +1,7 @@
 //! What a person sets in the window: the agent keeps it, but for the start at login, which is the desktop's.
 
-use crate::link::{Link, lock};
+use crate::language::Spoken;
+use crate::link::{Link, News, lock};
 use crate::{downloads, login, providers};
 use larder_client::unexpected;
 use larder_core::names::AccountId;
@@ -22,6 +23,7 @@ pub struct Settings {
     browser: String,
     notify: Notify,
     idle_minutes: Option<u32>,
+    refresh_margin: Option<u32>,
     hooks: Hooks,
     data: String,
     config: String,
@@ -56,7 +58,7 @@ pub fn change(link: &Link, change: Change) -> Result<Settings, Problem> {
         let on = start_at_login.unwrap_or_else(|| login::state(link.profile()) == Some(true));
         login::set(on, start_hidden.unwrap_or_else(login::hidden))?;
         // The menu's tick.
-        link.tell(crate::link::News::Picture);
+        link.tell(News::Picture);
     }
     if let Some(line) = browser_line {
         let detail = "the browser's command line has a quotation mark that does not end".to_owned();
@@ -73,7 +75,8 @@ pub fn change(link: &Link, change: Change) -> Result<Settings, Problem> {
 
 fn shown(link: &Link, settings: SettingsView) -> Settings {
     link.remember(settings.clone());
-    let SettingsView { theme, language, browser, notify, idle_minutes, hooks, data, config, store } = settings;
+    let SettingsView { theme, language, browser, notify, idle_minutes, refresh_margin, hooks, data, config, store } =
+        settings;
     Settings {
         start_at_login: login::state(link.profile()) == Some(true),
         start_hidden: login::hidden(),
@@ -82,6 +85,7 @@ fn shown(link: &Link, settings: SettingsView) -> Settings {
         browser: shlex::try_join(browser.iter().map(String::as_str)).unwrap_or_default(),
         notify,
         idle_minutes,
+        refresh_margin,
         hooks,
         data,
         config,
@@ -144,7 +148,16 @@ impl Link {
 
     /// From now on, this is what is set.
     pub fn remember(&self, settings: SettingsView) {
+        let before = self.spoken();
         *lock(&self.settings) = Some(settings);
+        if self.spoken() != before {
+            self.tell(News::Picture);
+        }
+    }
+
+    /// The language of what the app says.
+    pub fn spoken(&self) -> Spoken {
+        Spoken::chosen(lock(&self.settings).as_ref().map(|settings| settings.language).unwrap_or_default())
     }
 
     /// Asks anew what is set. Where that cannot be told, it stays what it was.

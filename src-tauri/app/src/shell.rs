@@ -55,7 +55,7 @@ impl Shell {
 /// Puts up tray and menu bar, and follows the agent from now on. On the main thread.
 pub fn set_up(app: &AppHandle) -> tauri::Result<()> {
     let shell = app.state::<Shell>();
-    match Tray::new(app, shell.link.profile(), &shell.link.picture()) {
+    match Tray::new(app, &shell.link) {
         Ok(tray) => *lock(&shell.tray) = Some(tray),
         Err(why) => say(&format!("Larder runs without a tray icon: {why}. Closing the window ends it.")),
     }
@@ -95,10 +95,11 @@ fn show(app: &AppHandle) -> tauri::Result<()> {
         attention::see(app, house);
     }
     let login = login::state(shell.link.profile());
+    let spoken = shell.link.spoken();
     if let Some(tray) = lock(&shell.tray).as_mut() {
-        tray.show(app, &picture, login)?;
+        tray.show(app, &picture, login, spoken)?;
     }
-    let entries = menu::bar(&picture, login);
+    let entries = menu::bar(&picture, login, spoken);
     let mut bar = lock(&shell.bar);
     match bar.as_mut() {
         Some(bar) => bar.show(app, entries),
@@ -134,6 +135,7 @@ pub fn click(app: &AppHandle, id: &str) {
         Some(Act::Lock) => ask(app, consent::lock),
         Some(Act::Programs) => window::open(app, Some(Page::Programs), None),
         Some(Act::Activity) => window::open(app, Some(Page::Activity), None),
+        Some(Act::Settings) => window::open(app, Some(Page::Settings), None),
         Some(Act::StartAtLogin) => start_at_login(app),
         Some(Act::Edit(command)) => window::edit(app, command),
         Some(Act::Quit) => quit(app),

@@ -1,7 +1,7 @@
 //! Carries the menus' plain data over to the toolkit. Everything here runs on the main thread.
 
 use crate::act::Act;
-use crate::menu::{BAR, Entry, LARDER};
+use crate::menu::{BAR, Entry};
 use tauri::menu::{CheckMenuItem, IsMenuItem, Menu, MenuItem, MenuItemKind, PredefinedMenuItem, Submenu};
 use tauri::{AppHandle, Wry};
 
@@ -17,8 +17,8 @@ pub fn menu(app: &AppHandle, name: &str, entries: &[Entry]) -> tauri::Result<Men
 fn item(app: &AppHandle, name: &str, entry: &Entry) -> tauri::Result<Box<dyn IsMenuItem<Wry>>> {
     Ok(match entry {
         Entry::Line => Box::new(PredefinedMenuItem::separator(app)?),
-        Entry::Sub { text, entries } => {
-            let sub = Submenu::with_id(app, sub_id(name, text), text, !entries.is_empty())?;
+        Entry::Sub { name: sub, text, entries } => {
+            let sub = Submenu::with_id(app, sub_id(name, sub), text, !entries.is_empty())?;
             fill(app, name, &sub, entries)?;
             Box::new(sub)
         }
@@ -42,31 +42,22 @@ fn fill(app: &AppHandle, name: &str, sub: &Submenu<Wry>, entries: &[Entry]) -> t
     Ok(())
 }
 
-fn sub_id(name: &str, text: &str) -> String {
-    format!("{name}/menu/{text}")
+fn sub_id(name: &str, sub: &str) -> String {
+    format!("{name}/menu/{sub}")
 }
 
 /// The window's menu bar on the screen.
 pub struct Bar {
     entries: Vec<Entry>,
-    #[cfg(target_os = "linux")]
     bar: Menu<Wry>,
-    larder: Submenu<Wry>,
 }
 
 impl Bar {
     /// Puts the bar up, for the window that is open and those that come.
     pub fn new(app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<Self> {
         let bar = menu(app, BAR, &entries)?;
-        let found = bar.get(&sub_id(BAR, LARDER)).and_then(|kind| kind.as_submenu().cloned());
-        let larder = found.ok_or_else(|| tauri::Error::AssetNotFound(LARDER.to_owned()))?;
         app.set_menu(bar.clone())?;
-        Ok(Self {
-            entries,
-            #[cfg(target_os = "linux")]
-            bar,
-            larder,
-        })
+        Ok(Self { entries, bar })
     }
 
     /// Leaves a window that is about to close. The toolkit knows a bar by its window's address, which the next window
@@ -83,8 +74,8 @@ impl Bar {
     #[cfg(target_os = "linux")]
     fn keys(&self, given: bool) -> tauri::Result<()> {
         for sub in &self.entries {
-            let Entry::Sub { text, entries } = sub else { continue };
-            let found = self.bar.get(&sub_id(BAR, text));
+            let Entry::Sub { name, entries, .. } = sub else { continue };
+            let found = self.bar.get(&sub_id(BAR, name));
             let Some(menu) = found.as_ref().and_then(MenuItemKind::as_submenu) else { continue };
             for entry in entries {
                 if let Entry::Item { act: Some(act), key: Some(key), .. } = entry
@@ -99,43 +90,100 @@ impl Bar {
 
     /// Shows what changed: see [`crate::menu::bar`].
     pub fn show(&mut self, app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<()> {
-        let Some(Entry::Sub { entries: larder, .. }) = entries.first() else { return Ok(()) };
-        // Whatever was drawn last: a click ticks an item by itself, whether or not what it asks for succeeds.
-        for entry in larder {
-            if let Entry::Check { act, on, .. } = entry
-                && let Some(item) = self.larder.get(&act.id(BAR)).as_ref().and_then(MenuItemKind::as_check_menuitem)
-            {
-                item.set_checked(*on)?;
+        for (old, new) in self.entries.iter().zip(&entries) {
+            let (Entry::Sub { name, text, entries }, Entry::Sub { text: before, entries: shown, .. }) = (new, old)
+            else {
+                continue;
+            };
+            let found = self.bar.get(&sub_id(BAR, name));
+            let Some(menu) = found.as_ref().and_then(MenuItemKind::as_submenu) else { continue };
+            if text != before {
+                menu.set_text(text)?;
+                rename(app, before, text);
             }
-        }
-        if entries == self.entries {
-            return Ok(());
-        }
-        for entry in larder {
-            match entry {
-                Entry::Sub { text, entries } => {
-                    let found = self.larder.get(&sub_id(BAR, text));
-                    if let Some(sub) = found.as_ref().and_then(MenuItemKind::as_submenu) {
-                        for old in sub.items()? {
-                            sub.remove(&old)?;
-                        }
-                        fill(app, BAR, sub, entries)?;
-                        sub.set_enabled(!entries.is_empty())?;
-                    }
-                }
-                Entry::Item { act: Some(act), enabled, .. } => {
-                    let found = self.larder.get(&act.id(BAR));
-                    if let Some(item) = found.as_ref().and_then(MenuItemKind::as_menuitem) {
-                        item.set_enabled(*enabled)?;
-                    }
-                }
-                Entry::Check { .. } | Entry::Item { .. } | Entry::Line => {}
+            for (old, new) in shown.iter().zip(entries) {
+                show_entry(app, menu, old, new)?;
             }
         }
         self.entries = entries;
         Ok(())
     }
 }
+
+/// Shows what changed of one entry in this menu of the bar.
+fn show_entry(app: &AppHandle, menu: &Submenu<Wry>, old: &Entry, new: &Entry) -> tauri::Result<()> {
+    match new {
+        // Whatever was drawn last: a click ticks an item by itself, whether or not what it asks for succeeds.
+        Entry::Check { text, act, on } => {
+            if let Some(item) = menu.get(&act.id(BAR)).as_ref().and_then(MenuItemKind::as_check_menuitem) {
+                item.set_checked(*on)?;
+                if old != new {
+                    item.set_text(text)?;
+                }
+            }
+        }
+        _ if old == new => {}
+        Entry::Sub { name, text, entries } => {
+            let found = menu.get(&sub_id(BAR, name));
+            if let Some(sub) = found.as_ref().and_then(MenuItemKind::as_submenu) {
+                if let Entry::Sub { text: before, .. } = old
+                    && before != text
+                {
+                    sub.set_text(text)?;
+                    rename(app, before, text);
+                }
+                for old in sub.items()? {
+                    sub.remove(&old)?;
+                }
+                fill(app, BAR, sub, entries)?;
+                sub.set_enabled(!entries.is_empty())?;
+            }
+        }
+        Entry::Item { text, act: Some(act), enabled, .. } => match menu.get(&act.id(BAR)) {
+            Some(MenuItemKind::MenuItem(item)) => {
+                item.set_text(shown(text))?;
+                item.set_enabled(*enabled)?;
+            }
+            Some(MenuItemKind::Predefined(item)) => item.set_text(text)?,
+            _ => {}
+        },
+        Entry::Item { .. } | Entry::Line => {}
+    }
+    Ok(())
+}
+
+/// The toolkit draws the name of a menu in a box of its own, and does not find it there when it changes. A bar that is put up
+/// later, in the next window, has the new one.
+#[cfg(target_os = "linux")]
+fn rename(app: &AppHandle, before: &str, now: &str) {
+    use gtk::prelude::{Cast, ContainerExt};
+    use tauri::Manager;
+    let window = app.get_webview_window(crate::window::LABEL);
+    let Some(Ok(vbox)) = window.map(|window| window.default_vbox()) else { return };
+    for bar in vbox.children().iter().filter_map(|child| child.downcast_ref::<gtk::MenuBar>()) {
+        rename_in(&bar.children(), before, now);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn rename_in(entries: &[gtk::Widget], before: &str, now: &str) {
+    use gtk::prelude::{BinExt, Cast, ContainerExt, GtkMenuItemExt, LabelExt};
+    for entry in entries.iter().filter_map(|entry| entry.downcast_ref::<gtk::MenuItem>()) {
+        let boxed = entry.child().and_then(|child| child.downcast::<gtk::Box>().ok());
+        let labels = boxed.map(|boxed| boxed.children()).unwrap_or_default();
+        for label in labels.iter().filter_map(|child| child.downcast_ref::<gtk::Label>()) {
+            if label.text() == before {
+                label.set_label(now);
+            }
+        }
+        if let Some(menu) = entry.submenu().and_then(|menu| menu.downcast::<gtk::Menu>().ok()) {
+            rename_in(&menu.children(), before, now);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename(_app: &AppHandle, _before: &str, _now: &str) {}
 
 /// The system's own item: there it finds by itself where the cursor is. (On Linux it would need libxdo and X11.)
 fn predefined(app: &AppHandle, text: &str, command: &str) -> tauri::Result<PredefinedMenuItem<Wry>> {

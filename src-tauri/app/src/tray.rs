@@ -1,7 +1,8 @@
 //! The tray's icon and menu. Where there is no tray, the app works without.
 
 use crate::folder::private;
-use crate::link::Picture;
+use crate::language::Spoken;
+use crate::link::{Link, Picture};
 use crate::login;
 use crate::menu::{self, Entry};
 use crate::moment::Zone;
@@ -18,6 +19,7 @@ use tauri::{AppHandle, Wry, include_image};
 pub struct Tray {
     icon: TrayIcon<Wry>,
     state: TrayState,
+    spoken: Spoken,
     entries: Vec<Entry>,
 }
 
@@ -26,19 +28,21 @@ impl Tray {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub fn new(app: &AppHandle, profile: &Profile, picture: &Picture) -> Result<Self, String> {
+    pub fn new(app: &AppHandle, link: &Link) -> Result<Self, String> {
+        let (profile, picture, spoken) = (link.profile(), link.picture(), link.spoken());
         let state = picture.tray();
-        let entries = menu::tray(picture, &Zone::here(), login::state(profile));
+        let entries = menu::tray(&picture, &Zone::here(), login::state(profile), spoken);
         let build = || {
             let menu = toolkit::menu(app, menu::TRAY, &entries)?;
-            let mut builder = TrayIconBuilder::with_id("larder").icon(image(state)).tooltip(tooltip(state)).menu(&menu);
+            let mut builder = TrayIconBuilder::with_id("larder").icon(image(state)).menu(&menu);
+            builder = builder.tooltip(tooltip(state, spoken));
             if let Some(folder) = icons(profile) {
                 builder = builder.temp_dir_path(folder);
             }
             builder.build(app)
         };
         match quietly(build) {
-            Ok(Ok(icon)) => Ok(Self { icon, state, entries }),
+            Ok(Ok(icon)) => Ok(Self { icon, state, spoken, entries }),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("libayatana-appindicator3 cannot be loaded".to_owned()),
         }
@@ -50,8 +54,14 @@ impl Tray {
     }
 
     /// Shows how things stand now. Only what changed is touched: a menu that is replaced closes under the hand.
-    pub fn show(&mut self, app: &AppHandle, picture: &Picture, login: Option<bool>) -> tauri::Result<()> {
-        let entries = menu::tray(picture, &Zone::here(), login);
+    pub fn show(
+        &mut self,
+        app: &AppHandle,
+        picture: &Picture,
+        login: Option<bool>,
+        spoken: Spoken,
+    ) -> tauri::Result<()> {
+        let entries = menu::tray(picture, &Zone::here(), login, spoken);
         if entries != self.entries {
             self.icon.set_menu(Some(toolkit::menu(app, menu::TRAY, &entries)?))?;
             self.entries = entries;
@@ -59,8 +69,10 @@ impl Tray {
         let state = picture.tray();
         if state != self.state {
             self.icon.set_icon(Some(image(state)))?;
-            self.icon.set_tooltip(Some(tooltip(state)))?;
-            self.state = state;
+        }
+        if (state, spoken) != (self.state, self.spoken) {
+            self.icon.set_tooltip(Some(tooltip(state, spoken)))?;
+            (self.state, self.spoken) = (state, spoken);
         }
         Ok(())
     }
@@ -85,12 +97,12 @@ fn image(state: TrayState) -> Image<'static> {
 }
 
 /// Shown on macOS and Windows; on Linux the first lines of the menu say it.
-fn tooltip(state: TrayState) -> &'static str {
-    match state {
-        TrayState::Fresh => "Larder: all fresh",
-        TrayState::Refreshing => "Larder: refreshing",
-        TrayState::Attention => "Larder: something needs a look",
-    }
+fn tooltip(state: TrayState, spoken: Spoken) -> String {
+    spoken.text(match state {
+        TrayState::Fresh => "tray.fresh",
+        TrayState::Refreshing => "tray.refreshing",
+        TrayState::Attention => "tray.attention",
+    })
 }
 
 /// Where the toolkit writes the icon for the panel to read: the profile's own folder, so that two profiles do not

@@ -25,6 +25,8 @@ pub enum Page {
     Activity,
     /// Which programs may ask.
     Programs,
+    /// What can be set.
+    Settings,
 }
 
 impl Page {
@@ -34,6 +36,7 @@ impl Page {
             Self::SignIn => "sign-in",
             Self::Activity => "activity",
             Self::Programs => "programs",
+            Self::Settings => "settings",
         }
     }
 }

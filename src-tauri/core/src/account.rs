@@ -7,7 +7,7 @@ mod refreshing;
 use crate::effect::{Arrival, Effect, Grant};
 use crate::names::{AccountId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Problem, Why};
-use crate::schedule;
+use crate::schedule::{self, Margin};
 use crate::time::{BootTime, Moment, Now, WallTime, millis};
 use crate::view::EventKind;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub struct Account {
     pub session_ends: Option<WallTime>,
     /// What its provider's refreshes do.
     pub terms: Terms,
+    /// How early it is refreshed, as its person set it for all of them.
+    pub margin: Margin,
     /// Its further access tokens.
     pub parts: parts::Parts,
 }
@@ -567,7 +569,7 @@ fn session_due(account: &Account, access: Option<Access>) -> Option<Moment> {
     if !account.refreshable || left < millis(schedule::SESSION_LEAST) {
         return None;
     }
-    let wall = WallTime(ends.0.saturating_sub(left / i64::from(schedule::MARGIN_PART)));
+    let wall = WallTime(ends.0.saturating_sub(left / i64::from(schedule::SESSION_PART)));
     // By the clock that nobody can set as well, where both were read together.
     let boot = since.map(|since| BootTime(since.boot.0.saturating_add(wall.0.saturating_sub(since.wall.0))));
     Some(Moment { wall, boot })
@@ -578,9 +580,26 @@ pub fn next_due(account: &Account, access: Option<Access>) -> Refresh {
     let due = access.filter(|_| account.refreshable).and_then(|access| {
         let (expires, lifetime) = (access.expires?, access.lifetime?);
         let lifetime = Duration::from_millis(u64::try_from(lifetime).ok()?);
-        let due = if account.terms.refresh_ends_access_token { schedule::due_late } else { schedule::due };
-        Some(due(&account.id, account.generation, expires, lifetime))
+        let (id, generation) = (&account.id, account.generation);
+        Some(if account.terms.refresh_ends_access_token {
+            schedule::due_late(id, generation, expires, lifetime)
+        } else {
+            schedule::due(id, generation, expires, lifetime, account.margin)
+        })
     });
     let due = due.into_iter().chain(session_due(account, access)).min_by_key(|due| due.wall);
     Refresh::Idle { due }
+}
+
+/// From now on it is refreshed so early. A refresh that is due for another reason stays due.
+pub fn set_margin(account: &mut Account, margin: Margin) {
+    let before = next_due(account, account.reckoned());
+    account.margin = margin;
+    let after = next_due(account, account.reckoned());
+    if let Session::SignedIn { refresh } | Session::Undoable { refresh, .. } | Session::Moving { refresh } =
+        &mut account.session
+        && *refresh == before
+    {
+        *refresh = after;
+    }
 }

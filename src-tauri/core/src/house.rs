@@ -9,7 +9,7 @@ use crate::effect::{Arrival, Effect, HouseEffect, Outcome};
 use crate::lock::{self, Lock, LockEvent};
 use crate::names::{AccountId, AttemptId, Digest, Generation, Operation, Part, ProviderName, Scope};
 use crate::problem::{Exit, Problem};
-use crate::schedule;
+use crate::schedule::{self, Margin};
 use crate::sleep::{self, Sleep};
 use crate::time::{Moment, Now};
 use crate::view::{EventKind, KeychainState, LockState};
@@ -44,6 +44,8 @@ pub struct House {
     pub consent: Consent,
     /// Whether tokens are handed out at all.
     pub lock: Lock,
+    /// How early accounts are refreshed.
+    margin: Margin,
     /// Accounts that are about to be called something else.
     pub(crate) renaming: Vec<(AccountId, String)>,
     used: VecDeque<Digest>,
@@ -175,6 +177,8 @@ pub enum HouseEvent {
     },
     /// The accounts stand in this order from now on; those that are not named stand last.
     Arranged(Vec<AccountId>),
+    /// Accounts are refreshed so early from now on.
+    Margin(Margin),
     /// The provider's definition changed.
     Corrected {
         /// Its name.
@@ -202,6 +206,7 @@ impl House {
             sleep: None,
             consent: Consent::default(),
             lock: Lock::default(),
+            margin: Margin::default(),
             renaming: Vec::new(),
             used: VecDeque::new(),
             parked: Vec::new(),
@@ -349,8 +354,16 @@ pub fn house(mut house: House, event: HouseEvent, now: Now) -> (House, Vec<House
         HouseEvent::Corrected { provider } => {
             every(&mut house, |account| account.identity.provider == provider, &Event::Corrected, now, &mut effects);
         }
-        HouseEvent::Imported(account) => {
+        HouseEvent::Margin(margin) => {
+            if house.margin != margin {
+                house.margin = margin;
+                house.accounts.iter_mut().for_each(|account| account::set_margin(account, margin));
+                house.calendar.reckon(&house.accounts, now);
+            }
+        }
+        HouseEvent::Imported(mut account) => {
             let id = account.id.clone();
+            account::set_margin(&mut account, house.margin);
             house.put(*account, now);
             effects.push(record(EventKind::Imported, Some(id), None));
         }
@@ -893,6 +906,7 @@ fn stored(
         signed_in_at: Some(now.wall),
         session_ends: account::session_ends(None, attempt.terms, &person.grant),
         terms: attempt.terms,
+        margin: house.margin,
         parts: account::parts::Parts { resources: attempt.resources, ..Default::default() },
     };
     account.session = Session::SignedIn { refresh: account::next_due(&account, Some(access)) };

@@ -81,6 +81,8 @@ pub struct SettingsView {
     pub notify: Notify,
     /// Minutes after which Larder locks by itself; never, where there are none.
     pub idle_minutes: Option<u32>,
+    /// How much of a token's life is left when it is refreshed, in percent; Larder's own choice, where there is none.
+    pub refresh_margin: Option<u32>,
     /// What runs when something happens.
     pub hooks: Hooks,
     /// The folder of databases.
@@ -110,6 +112,9 @@ pub struct SettingsChange {
     /// Minutes after which Larder locks by itself; `null` is never.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "also_null")]
     pub idle_minutes: Option<Option<u32>>,
+    /// How much of a token's life is left when it is refreshed, in percent; `null` is Larder's own choice.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "also_null")]
+    pub refresh_margin: Option<Option<u32>>,
     /// What runs when something happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,

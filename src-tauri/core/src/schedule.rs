@@ -4,12 +4,55 @@ use crate::names::{AccountId, Generation};
 use crate::problem::{Exit, Problem};
 use crate::time::{Moment, millis};
 use backon::{BackoffBuilder, ExponentialBuilder};
+use serde::Deserialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// A refresh is due when this part of the lifetime is left. A fifth is twice what any asker can demand by
-/// default ([`least_validity`]), so that nobody has to wait for a refresh in ordinary times.
-pub const MARGIN_PART: u32 = 5;
+/// How much of an access token's lifetime is left when a refresh is due, in percent. It is a part of the lifetime and no
+/// span of time, so that a token that lives a minute is not refreshed the moment it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Margin(u32);
+
+impl Margin {
+    /// A tenth of the lifetime is what every asker demands ([`least_validity`]); half of that more is time for the refresh
+    /// itself, so that nobody has to wait for one in ordinary times.
+    pub const LEAST: u32 = 15;
+
+    /// No asker can demand more than half ([`least_validity`]): beyond it, requests would cost providers and help nobody.
+    pub const MOST: u32 = 50;
+
+    /// How long before its end a token that was good for `lifetime` is refreshed.
+    fn of(self, lifetime: Duration) -> Duration {
+        lifetime.saturating_mul(self.0) / 100
+    }
+
+    /// In percent.
+    pub fn percent(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Margin {
+    /// A fifth: twice what askers demand where they do not say it.
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+impl TryFrom<u32> for Margin {
+    type Error = String;
+
+    fn try_from(percent: u32) -> Result<Self, Self::Error> {
+        let known = (Self::LEAST..=Self::MOST).contains(&percent);
+        known.then_some(Self(percent)).ok_or_else(|| {
+            format!("{percent} is not a margin: from {} to {} percent of a token's life", Self::LEAST, Self::MOST)
+        })
+    }
+}
+
+/// A session that ends unless it is used is used when this part of its life is left.
+pub const SESSION_PART: u32 = 5;
 
 /// A session that the provider ends earlier than this is not refreshed for its own sake: its access tokens are.
 pub const SESSION_LEAST: Duration = Duration::from_secs(60 * 60);
@@ -60,11 +103,11 @@ fn permille(account: &AccountId, generation: Generation, attempt: u32) -> u32 {
 }
 
 /// When a token that ends at `expires` and was good for `lifetime` is to be refreshed.
-pub fn due(account: &AccountId, generation: Generation, expires: Moment, lifetime: Duration) -> Moment {
-    spread(account, generation, expires, lifetime / MARGIN_PART)
+pub fn due(account: &AccountId, generation: Generation, expires: Moment, lifetime: Duration, margin: Margin) -> Moment {
+    spread(account, generation, expires, margin.of(lifetime))
 }
 
-/// As [`due`], where a refresh ends the access token before it.
+/// As [`due`], where a refresh ends the access token before it: whatever the margin is, an early one would cost programs that.
 pub fn due_late(account: &AccountId, generation: Generation, expires: Moment, lifetime: Duration) -> Moment {
     spread(account, generation, expires, LATE_MARGIN.min(lifetime / LATE_PART))
 }
@@ -139,13 +182,35 @@ mod tests {
             let lifetime = Duration::from_secs(seconds);
             let now = Now::default();
             for generation in 0..50 {
-                let due = due(&account(), Generation(generation), now.plus(lifetime), lifetime);
+                let due = due(&account(), Generation(generation), now.plus(lifetime), lifetime, Margin::default());
                 let margin = millis(lifetime) - due.left(now);
                 assert!(
                     margin >= millis(lifetime) / 5 - 1 && margin <= millis(lifetime) / 4 + 1,
                     "{seconds} s: {margin}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn whatever_the_margin_is_no_asker_waits_and_a_new_token_rests_first() {
+        for percent in Margin::LEAST..=Margin::MOST {
+            let margin = Margin::try_from(percent).unwrap();
+            for seconds in [20, 60, 3600, 60 * 86_400] {
+                let lifetime = Duration::from_secs(seconds);
+                let now = Now::default();
+                for generation in 0..50 {
+                    let due = due(&account(), Generation(generation), now.plus(lifetime), lifetime, margin);
+                    let left = millis(lifetime) - due.left(now);
+                    // A twentieth of the lifetime is there for the refresh before whoever does not say how long would wait.
+                    let least = least_validity(None, Some(millis(lifetime)));
+                    assert!(left >= least + millis(lifetime) / 20 - 1, "{percent} % of {seconds} s: {left}");
+                    assert!(due.left(now) >= millis(lifetime) / 3, "{percent} % of {seconds} s: {left}");
+                }
+            }
+        }
+        for refused in [0, Margin::LEAST - 1, Margin::MOST + 1, u32::MAX] {
+            assert!(Margin::try_from(refused).is_err(), "{refused}");
         }
     }
 

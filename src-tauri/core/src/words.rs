@@ -21,18 +21,23 @@ fn messages() -> &'static Map<String, Value> {
 /// The message `key`, each `{name}` in it replaced by the parameter of that name, in one pass: what a parameter
 /// holds is text, and never read as a placeholder. A missing message is the key itself, so that nothing is ever silent.
 pub fn message(key: &str, parameters: &Map<String, Value>) -> String {
-    let Some(mut rest) = messages().get(key).and_then(Value::as_str) else {
+    let Some(template) = messages().get(key).and_then(Value::as_str) else {
         return key.to_owned();
     };
+    fill(template, |name| match parameters.get(name)? {
+        Value::String(value) => Some(value.clone()),
+        value => Some(value.to_string()),
+    })
+}
+
+/// `template`, each `{name}` in it replaced by the parameter of that name, in one pass.
+pub fn fill(template: &str, parameter: impl Fn(&str) -> Option<String>) -> String {
+    let mut rest = template;
     let mut text = String::new();
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let Some((name, after)) = after.split_once('}') else { break };
-        match parameters.get(name) {
-            Some(Value::String(value)) => text.push_str(value),
-            Some(value) => text.push_str(&value.to_string()),
-            None => {}
-        }
+        text.push_str(&parameter(name).unwrap_or_default());
         rest = after;
     }
     text.push_str(rest);

@@ -5,9 +5,10 @@ mod common;
 use common::*;
 use larder_core::account::{Access, Account, Event, Refresh, Session, Terms, UNDO, next_due, session_ends};
 use larder_core::effect::{Arrival, Effect, Grant, Outcome, Trouble};
-use larder_core::house::Want;
+use larder_core::house::{HouseEvent, Want};
 use larder_core::names::{Generation, Part};
 use larder_core::problem::Problem;
+use larder_core::schedule::Margin;
 use larder_core::time::Now;
 use larder_core::view::EventKind;
 use larder_core::{schedule, show};
@@ -366,4 +367,61 @@ fn the_end_of_a_session_is_shown_while_there_is_one() {
     assert_eq!(shown(&home), Some(later(home.now, day).wall));
     home.sign_out("0");
     assert_eq!(shown(&home), None);
+}
+
+#[test]
+fn a_margin_that_is_set_holds_at_once_for_whoever_is_there_and_whoever_comes() {
+    let left = |home: &Home, account: &str| match home.refresh(account) {
+        Refresh::Idle { due: Some(due) } => due.left(home.now),
+        other => panic!("{other:?}"),
+    };
+    let margin = |percent| HouseEvent::Margin(Margin::try_from(percent).unwrap());
+    let mut home = Home::with_many(1);
+    let own = left(&home, "0");
+    home.happen(margin(50));
+    // Of an hour: a half and up to a quarter of that more.
+    let early = left(&home, "0");
+    assert!((1_350_000..=1_800_000).contains(&early), "{early}");
+    assert!(home.house.wake(home.now).is_some_and(|wake| wake <= early));
+    home.sign_in(attempt("t1", home.now), "new", "new");
+    home.stored("t1", 1);
+    let new = left(&home, "new");
+    assert!((1_350_000..=1_800_000).contains(&new), "{new}");
+    // After a refresh too.
+    home.send("0");
+    home.refreshed("0");
+    let next = left(&home, "0");
+    assert!((1_350_000..=1_800_000).contains(&next), "{next}");
+    home.happen(HouseEvent::Margin(Margin::default()));
+    assert!((own - 180_000..=own + 180_000).contains(&left(&home, "0")), "{own} {}", left(&home, "0"));
+    // An account that was there when it was set is refreshed then, and not before.
+    let mut home = Home::with_many(1);
+    home.happen(margin(50));
+    assert_eq!(begun(&home.pass(Duration::from_millis(u64::try_from(early - 1).unwrap()))), 0);
+    assert_eq!(begun(&home.pass(Duration::from_millis(1))), 1);
+}
+
+#[test]
+fn a_margin_changes_nothing_about_what_is_due_for_another_reason() {
+    let late = Terms { refresh_ends_access_token: true, ..Terms::default() };
+    let mut last_minute = Account { terms: late, ..account("late") };
+    last_minute.session = Session::SignedIn { refresh: next_due(&last_minute, last_minute.access) };
+    let waits = with_refresh(
+        "waits",
+        Refresh::Waiting {
+            until: START.plus(seconds(60)),
+            since: START,
+            attempt: 3,
+            not_before: None,
+            resumed: false,
+            problem: unreachable(),
+        },
+    );
+    // Put off because the machine has just woken up.
+    let woken = with_refresh("woken", Refresh::Idle { due: Some(START.plus(seconds(7))) });
+    let mut home = Home::with(vec![last_minute, waits, woken, interrupted("cut-off")]);
+    home.house.quiet = true;
+    let before = ["late", "waits", "woken", "cut-off"].map(|name| home.session(name).clone());
+    home.happen(HouseEvent::Margin(Margin::try_from(50).unwrap()));
+    assert_eq!(["late", "waits", "woken", "cut-off"].map(|name| home.session(name).clone()), before);
 }

@@ -16,6 +16,7 @@ use larder_core::lock::LockEvent;
 use larder_core::names::{AccountId, Generation, Operation, Part, Scope};
 use larder_core::problem::{Problem, Why};
 use larder_core::protocol::Choice;
+use larder_core::schedule::Margin;
 use larder_core::time::{Moment, Now, WallTime};
 use larder_core::view::{AskingProgram, KeychainState, LockState, PromptView};
 use larder_core::{schedule, show, words};
@@ -186,7 +187,7 @@ impl Life {
     fn something(&mut self) {
         let account = self.account();
         let to = |event| HouseEvent::Account { account: AccountId(account.clone()), event };
-        match self.dice.below(41) {
+        match self.dice.below(42) {
             0..9 => self.something_arrives(),
             9..12 => self.time_passes(),
             12 if self.dice.one_in(3) => self.happen(to(Event::Lost(Part::new(None, &["email".into()])))),
@@ -233,6 +234,11 @@ impl Life {
             38 => self.happen(to(Event::Move)),
             39 => self.happen(to(Event::StayHere)),
             40 => self.happen(to(Event::MovedAway)),
+            41 => {
+                let percents = u32::try_from(self.dice.below(36)).unwrap_or_default();
+                let margin = Margin::try_from(Margin::LEAST + percents).unwrap_or_default();
+                self.happen(HouseEvent::Margin(margin));
+            }
             _ => {
                 let attempt = format!("t{}", self.dice.below(self.attempts));
                 self.happen(HouseEvent::AttemptDismissed { attempt: id(&attempt) });

@@ -29,6 +29,10 @@ notify: Notify,
  */
 idle_minutes: number | null, 
 /**
+ * How much of a token's life is left when it is refreshed, in percent; Larder's own choice, where there is none.
+ */
+refresh_margin: number | null, 
+/**
  * What runs when something happens.
  */
 hooks: Hooks, 

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import problemsDe from "../../../src-tauri/core/messages/de.json";
+import catalogueDe from "../../../src-tauri/core/messages/catalogue.de.json";
+import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
 import problems from "../../../src-tauri/core/messages/en.json";
 import problemType from "../generated/Problem.ts?raw";
 import whyType from "../generated/Why.ts?raw";
@@ -7,7 +9,7 @@ import de from "./de.json";
 import en from "./en.json";
 import { nameLanguage, speak, systemLanguage } from "./language.svelte";
 import { dayMonth } from "../model/time";
-import { plainSentence, plural, sentence, t } from ".";
+import { catalogueWords, plainSentence, plural, sentence, t } from ".";
 
 const sources = Object.values(
   import.meta.glob<string>(
@@ -85,6 +87,7 @@ describe("every language", () => {
   it.each([
     ["the window's own words", en, de],
     ["the sentences for problems", problems, problemsDe],
+    ["what the catalogue says of its providers", catalogue, catalogueDe],
   ])("has %s, with the same parameters and commands", (_, one: Record<string, string>, other) => {
     const their: Record<string, string> = other;
     expect(Object.keys(their)).toEqual(Object.keys(one));
@@ -94,11 +97,22 @@ describe("every language", () => {
     expect(Object.keys(one).filter(differs)).toEqual([]);
   });
 
+  it("quotes the pages of providers as they are", () => {
+    const english = (text: string) => [...text.matchAll(/“([^”]*)”/g)].map((found) => found[1]).toSorted();
+    const german = (text: string) => [...text.matchAll(/„([^“]*)“/g)].map((found) => found[1]).toSorted();
+    const their: Record<string, string> = catalogueDe;
+    const differs = ([key, text]: [string, string]) => String(english(text)) !== String(german(their[key]!));
+    expect(Object.entries(catalogue).filter(differs)).toEqual([]);
+  });
+
   it("is spoken once it is chosen: words, plurals, dates and problems", async () => {
     await speak("de");
     expect(t("nav.accounts")).toBe("Konten");
     expect(plural("programs.count", 1)).toBe("1 Regel");
     expect(plainSentence({ code: "keychain-locked" })).toMatch(/^Der Schlüsselbund ist verschlossen/);
+    expect(catalogueWords("catalogue.google.scope.https://www.googleapis.com/auth/gmail.readonly")).toBe(
+      "E-Mails lesen.",
+    );
     expect(dayMonth(new Date(2026, 2, 5).getTime())).toBe("5. März");
     expect(document.documentElement.lang).toBe("de");
   });

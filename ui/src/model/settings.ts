@@ -15,8 +15,8 @@ export interface Settings {
   /** A command line, its words joined by spaces; empty is the system's own browser. */
   browser: string;
   notify: Notify;
-  /** In percent of a token's lifetime, 5 to 50; null is Larder's own choice. Absent where it cannot be chosen. */
-  refresh_margin?: number | null;
+  /** In percent of a token's lifetime, 15 to 50; null is Larder's own choice. */
+  refresh_margin: number | null;
   /** After so many minutes without input nothing is handed out any more; null is never. */
   idle_minutes: number | null;
   hooks: Hooks;

@@ -73,6 +73,7 @@ export const settings: Settings = {
   browser: "",
   notify: { sign_in: true, recovered: false, asks: true },
   idle_minutes: null,
+  refresh_margin: null,
   hooks: {
     on_sign_in: [],
     on_sign_out: [],

@@ -238,8 +238,10 @@ impl Agent {
                 Err(problem) => self.configuration.cannot_use_settings(problem),
             }
             let idle = settings.lock.idle_after();
+            let margin = settings.refresh.margin_percent.unwrap_or_default();
             self.settings = settings;
             self.happen(HouseEvent::Lock(LockEvent::IdleAfter(idle))).await;
+            self.happen(HouseEvent::Margin(margin)).await;
             self.look_who_can_be_asked().await;
         }
         if self.configuration.policy_changed() {

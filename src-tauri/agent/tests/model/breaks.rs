@@ -157,7 +157,8 @@ impl Life {
         let now = Now::default();
         let id = AccountId(self.accounts[slot].id.clone().unwrap_or_default());
         let generation = larder_core::names::Generation(generation);
-        LIFETIME - larder_core::schedule::due(&id, generation, now.plus(lifetime), lifetime).left(now)
+        let margin = larder_core::schedule::Margin::default();
+        LIFETIME - larder_core::schedule::due(&id, generation, now.plus(lifetime), lifetime, margin).left(now)
     }
 
     pub fn between(&mut self, slot: usize, after: u32, by: By) {

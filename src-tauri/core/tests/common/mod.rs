@@ -11,6 +11,7 @@ use larder_core::lock::LockEvent;
 use larder_core::names::{AccountId, AttemptId, Digest, Generation, Operation, PromptId, ProviderName, Scope};
 use larder_core::problem::Problem;
 use larder_core::protocol::Choice;
+use larder_core::schedule::Margin;
 use larder_core::time::{BootTime, Now, WallTime};
 use larder_core::view::{AskingProgram, LockState, RedirectKind};
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub fn signed_in(name: &str, access: Access, refreshable: bool) -> Account {
         signed_in_at: Some(START.wall),
         session_ends: None,
         terms: Terms::default(),
+        margin: Margin::default(),
         parts: Parts::default(),
     };
     account.session = Session::SignedIn { refresh: next_due(&account, Some(access)) };
