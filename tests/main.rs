@@ -55,3 +55,4 @@ mod sign_in;
 mod sign_out;
 mod suspend;
 mod traces;
+mod window;

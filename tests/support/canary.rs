@@ -25,6 +25,21 @@ const LAST: usize = 16;
 /// What is read of a process's memory at once, in bytes.
 const PIECE: usize = 1024 * 1024;
 
+/// The upper bits of a product with this depend on all bits of the number (Knuth's multiplicative hashing).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// All but the twenty upper bits: of a million groups that are looked for by none, some hundred are looked at twice.
+const NARROW: u32 = 44;
+
+/// The least that memory is given in, in bytes: where pages are larger, more is searched than there is need to.
+const PAGE: u64 = 4096;
+
+/// What is looked over at once of memory that was never touched, in bytes.
+const RESERVED: u64 = 64 << 20;
+
+/// What is told of each page, in bytes.
+const ENTRY: usize = 8;
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
@@ -61,7 +76,7 @@ pub struct Search {
 impl Search {
     /// A search for nothing yet.
     pub fn new() -> Self {
-        Self { may: vec![false; 1 << 16], ..Self::default() }
+        Self { may: vec![false; 1 << (u64::BITS - NARROW)], ..Self::default() }
     }
 
     /// Looks for this secret too: as it is, as UTF-16, and as base64, hexadecimal digits and percent-encoding have it.
@@ -103,23 +118,31 @@ impl Search {
         self.shapes.iter().map(|shape| shape.bytes.len()).max().unwrap_or_default()
     }
 
-    /// What of it these bytes hold, and where.
+    /// What of it these bytes hold, and where. Written for a build that is not optimised, where each call in the loop counts: a web
+    /// view has hundreds of megabytes.
     fn within(&self, bytes: &[u8]) -> Vec<(usize, &Shape)> {
         let mut found = Vec::new();
-        for (number, eight) in bytes.chunks_exact(GROUP).enumerate() {
-            let group = group(eight);
-            if !self.may[rough(group)] {
-                continue;
+        let (groups, _) = bytes.as_chunks::<GROUP>();
+        let (may, count, mut number) = (self.may.as_slice(), groups.len(), 0);
+        while number < count {
+            let group = u64::from_le_bytes(groups[number]);
+            if group != 0 && may[(group.wrapping_mul(SPREAD) >> NARROW) as usize] {
+                self.begins(bytes, number * GROUP, group, &mut found);
             }
-            for (shape, into) in self.groups.get(&group).into_iter().flatten() {
-                let shape = &self.shapes[*shape];
-                let Some(from) = (number * GROUP).checked_sub(*into) else { continue };
-                if bytes[from..].starts_with(&shape.bytes) {
-                    found.push((from, shape));
-                }
-            }
+            number += 1;
         }
         found
+    }
+
+    /// The shapes that this group, which begins there, is a part of.
+    fn begins<'a>(&'a self, bytes: &[u8], at: usize, group: u64, found: &mut Vec<(usize, &'a Shape)>) {
+        for (shape, into) in self.groups.get(&group).into_iter().flatten() {
+            let shape = &self.shapes[*shape];
+            let Some(from) = at.checked_sub(*into) else { continue };
+            if bytes[from..].starts_with(&shape.bytes) {
+                found.push((from, shape));
+            }
+        }
     }
 
     /// What of it stands in this text, which is called so.
@@ -161,7 +184,8 @@ impl Search {
         let maps =
             fs::read_to_string(format!("/proc/{process}/maps")).expect("the process runs, and may be looked into");
         let memory = fs::File::open(format!("/proc/{process}/mem")).expect("memory");
-        let (mut found, mut searched) = (Vec::new(), 0);
+        let pages = Pages(fs::File::open(format!("/proc/{process}/pagemap")).expect("its pages"));
+        let (mut found, mut searched, mut room) = (Vec::new(), 0, vec![0; PIECE]);
         let overlap = self.longest().next_multiple_of(GROUP);
         for line in maps.lines() {
             let mut fields = line.split_whitespace();
@@ -173,9 +197,11 @@ impl Search {
             let (from, to) = range.split_once('-').expect("a range");
             let address = |text| u64::from_str_radix(text, 16).expect("an address");
             let (mut from, to) = (address(from), address(to));
-            while from < to {
-                let mut piece = vec![0; PIECE.min(usize::try_from(to - from).unwrap_or(PIECE))];
-                let read = match memory.read_at(&mut piece, from) {
+            // A web view's process reserves sixty gigabytes; what it never touched holds nothing.
+            while let Some((start, end)) = pages.next(from, to) {
+                from = start;
+                let piece = &mut room[..usize::try_from(end - start).expect("a piece")];
+                let read = match memory.read_at(piece, from) {
                     Ok(read) if read > 0 => read,
                     // Not every mapping is memory: a device's is not.
                     _ => break,
@@ -186,11 +212,8 @@ impl Search {
                     let place = format!("{process} at {:x} ({name})", from + at as u64);
                     Found { what: shape.what.clone(), shape: shape.name, place }
                 }));
-                if read < piece.len() || from + read as u64 == to {
-                    from += read as u64;
-                } else {
-                    from += (read - overlap) as u64;
-                }
+                // What a whole piece ends with may go on in the next one.
+                from += if read == PIECE && end < to { read - overlap } else { read } as u64;
             }
         }
         assert!(searched > PIECE, "{process}'s memory was searched");
@@ -200,13 +223,53 @@ impl Search {
     }
 }
 
+/// Which pages of a process are in memory or swapped out (proc_pid_pagemap(5)).
+struct Pages(fs::File);
+
+impl Pages {
+    /// The next piece of these addresses that is there. To read any other would bring it there.
+    fn next(&self, mut from: u64, to: u64) -> Option<(u64, u64)> {
+        let mut stride = PIECE as u64;
+        while from < to {
+            let last = (from + stride).min(to).div_ceil(PAGE) * PAGE;
+            let entries = self.entries(from, last)?;
+            // Pages that were never there are all described alike, and to compare is quicker than to look at each.
+            let alike = entries[ENTRY..] == entries[..entries.len() - ENTRY];
+            let all = entries.as_chunks::<ENTRY>().0;
+            if (!alike || is_there(&all[0]))
+                && let Some(number) = all.iter().position(is_there)
+            {
+                let from = from.max((from / PAGE + number as u64) * PAGE);
+                let most = (from + PIECE as u64).min(to);
+                let entries = self.entries(from, most.div_ceil(PAGE) * PAGE)?;
+                let there = entries.as_chunks::<ENTRY>().0.iter().take_while(|entry| is_there(entry)).count();
+                return Some((from, most.min((from / PAGE + there as u64) * PAGE)));
+            }
+            from = last;
+            stride = RESERVED;
+        }
+        None
+    }
+
+    /// None where that cannot be told any more.
+    fn entries(&self, from: u64, to: u64) -> Option<Vec<u8>> {
+        let (first, last) = (from / PAGE, to / PAGE);
+        let mut entries = vec![0; usize::try_from(last - first).expect("a stride") * ENTRY];
+        self.0.read_exact_at(&mut entries, first * ENTRY as u64).ok()?;
+        Some(entries)
+    }
+}
+
+fn is_there(entry: &[u8; ENTRY]) -> bool {
+    u64::from_le_bytes(*entry) & (1 << 63 | 1 << 62) != 0
+}
+
 fn group(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes[..GROUP].try_into().expect("eight bytes"))
 }
 
-/// The upper bits of a product depend on all bits of the number (Knuth's multiplicative hashing).
 fn rough(group: u64) -> usize {
-    (group.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
+    (group.wrapping_mul(SPREAD) >> NARROW) as usize
 }
 
 /// How often each secret was found.

@@ -23,6 +23,7 @@ pub mod resource;
 pub mod secrets;
 pub mod session;
 pub mod tls;
+pub mod web_driver;
 
 pub use desktop::Desktop;
 pub use provider::Provider;

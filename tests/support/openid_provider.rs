@@ -283,7 +283,11 @@ fn answer(mut stream: TcpStream, issuer: &str, told: &Mutex<Told>) -> std::io::R
     let (status, kind, body) = match path.as_str() {
         "/.well-known/openid-configuration" => (200, "application/json", metadata(&told, issuer)),
         "/jwks" => (told.jwks_status, "application/json", jwks(&told)),
-        "/token" => (200, "application/json", tokens(&mut told, issuer, &form)),
+        "/token" => {
+            let answer = tokens(&mut told, issuer, &form);
+            // RFC 6749 section 5.2.
+            (if answer.get("error").is_some() { 400 } else { 200 }, "application/json", answer)
+        }
         "/userinfo" => (200, told.userinfo_type, userinfo(&told)),
         "/revoke" => (200, "application/json", json!({})),
         _ => (404, "text/plain", json!("nothing")),

@@ -66,6 +66,12 @@ impl Pages {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|(known, _)| known == request).map(|(_, body)| body.clone()).collect()
     }
+
+    /// Every request that came so far: method and path.
+    pub fn requests(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|(request, _)| request.clone()).collect()
+    }
 }
 
 fn answer(

@@ -1,15 +1,16 @@
 import type { Problem } from "../generated/Problem";
 import type { ProviderHelp } from "../generated/ProviderHelp";
 import type { ReportLine } from "../generated/ReportLine";
-import { visible } from "../model/text";
+import { steady, visible } from "../model/text";
 import { locale, words, type Key } from "./language.svelte";
 
 export { locale, type Key };
 type PluralKey = Key extends infer K ? (K extends `${infer Base}.other` ? Base : never) : never;
 type Params = Record<string, string | number>;
 
+/** Whatever is put into a sentence of ours, the rest of it reads as it was written. */
 const fill = (template: string, params: Params) =>
-  template.replace(/\{(\w+)\}/g, (hole, name: string) => String(params[name] ?? hole));
+  template.replace(/\{(\w+)\}/g, (hole, name: string) => steady(String(params[name] ?? hole)));
 
 export const t = (key: Key, params: Params = {}) => fill(words().window[key], params);
 

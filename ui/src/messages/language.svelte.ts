@@ -41,12 +41,3 @@ export function systemLanguage(preferred: readonly string[] = navigator.language
   const known = preferred.map((one) => one.toLowerCase().split("-")[0]);
   return known.map((one) => languages.find((language) => language === one)).find(Boolean) ?? "en";
 }
-
-/** Where the system's locale is “C”, so is WebKit's language, and that is the name of none: whoever formats by it fails. */
-export function nameLanguage(): void {
-  try {
-    Intl.getCanonicalLocales(navigator.language);
-  } catch {
-    Object.defineProperty(navigator, "language", { value: english.locale, configurable: true });
-  }
-}

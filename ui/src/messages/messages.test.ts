@@ -7,7 +7,7 @@ import problemType from "../generated/Problem.ts?raw";
 import whyType from "../generated/Why.ts?raw";
 import de from "./de.json";
 import en from "./en.json";
-import { nameLanguage, speak, systemLanguage } from "./language.svelte";
+import { speak, systemLanguage } from "./language.svelte";
 import { dayMonth } from "../model/time";
 import { catalogueWords, plainSentence, plural, sentence, t } from ".";
 
@@ -122,26 +122,5 @@ describe("every language", () => {
     expect(systemLanguage(["en-US", "de"])).toBe("en");
     expect(systemLanguage(["fr"])).toBe("en");
     expect(systemLanguage([])).toBe("en");
-  });
-});
-
-describe("the browser's own language", () => {
-  const given = (name: string) =>
-    Object.defineProperty(navigator, "language", { value: name, configurable: true });
-  afterEach(() => {
-    Reflect.deleteProperty(navigator, "language");
-  });
-
-  it("is one that dates and numbers can be written in, even where the system has none", () => {
-    given("C");
-    expect(() => new Intl.NumberFormat(navigator.language)).toThrow();
-    nameLanguage();
-    expect(new Intl.NumberFormat(navigator.language).format(1.5)).toBe("1.5");
-  });
-
-  it("stays what it is where it has a name", () => {
-    given("de-AT");
-    nameLanguage();
-    expect(navigator.language).toBe("de-AT");
   });
 });
