@@ -152,6 +152,10 @@ impl Life {
                 after.resumed = after.resumed.max(other.after.resumed);
                 after.unwritten |= other.after.unwritten;
             }
+            if after.unwritten && after.id.as_ref().and_then(|id| self.generation_on_disk(id)) == Some(after.generation)
+            {
+                after.unwritten = false;
+            }
             let env = self.env(slot);
             after.promise = match shown.and_then(|shown| shown.refresh_at).map(|at| at.0) {
                 Some(at) if after.waiting && Some(at) != before.promise.map(|(wall, _)| wall) => {
