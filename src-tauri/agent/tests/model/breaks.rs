@@ -2,7 +2,7 @@
 
 use crate::around::Keys;
 use crate::life::{Life, count, server_of};
-use crate::oracle::{Account, Asked, End, Env, Phase};
+use crate::oracle::{Account, Asked, EVER, End, Env, Phase};
 use crate::server::{LIFETIME, Net, Server};
 use crate::step::{By, SLOTS};
 use larder_agent::grants;
@@ -58,13 +58,20 @@ impl Life {
             let account = &mut self.accounts[slot];
             let Some(id) = account.id.clone() else { continue };
             let found = connection.query_row(
-                "SELECT session, generation, in_flight IS NOT NULL, in_flight_tries FROM account WHERE id = ?1",
+                "SELECT session, generation, in_flight IS NOT NULL, in_flight_tries, forget FROM account WHERE id = ?1",
                 [&id],
                 |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?, row.get::<_, bool>(2)?, row.get::<_, u32>(3)?))
+                    let session = row.get::<_, String>(0)?;
+                    Ok((
+                        session,
+                        row.get::<_, u64>(1)?,
+                        row.get::<_, bool>(2)?,
+                        row.get::<_, u32>(3)?,
+                        row.get::<_, bool>(4)?,
+                    ))
                 },
             );
-            let Ok((session, generation, in_flight, tries)) = found else {
+            let Ok((session, generation, in_flight, tries, forget)) = found else {
                 if !(account.phase == Phase::Leaving && account.forget || account.phase == Phase::Absent) {
                     self.fail(&format!("account-{slot} is lost"));
                 }
@@ -75,7 +82,12 @@ impl Life {
                 Phase::Absent => &[],
                 Phase::In | Phase::Undoable => &["signed-in"],
                 Phase::Needs => &["needs-sign-in", "signed-in"],
-                Phase::Leaving if account.unwritten => &["signed-in", "needs-sign-in", "clearing", "signed-out"],
+                // Neither the disk nor, in time, the keychain took it in: then it is as it was before.
+                Phase::Leaving if account.unwritten => match account.was {
+                    Phase::Needs => &["needs-sign-in", "signed-in", "clearing", "signed-out"],
+                    Phase::Out => &["clearing", "signed-out"],
+                    _ => &["signed-in", "clearing", "signed-out"],
+                },
                 // The last agent may have come further before it ended.
                 Phase::Leaving => &["clearing", "signed-out"],
                 Phase::Out => &["signed-out", "clearing"],
@@ -111,10 +123,11 @@ impl Life {
                 "clearing" => Phase::Leaving,
                 _ => Phase::Out,
             };
-            if account.phase == Phase::In {
-                (account.forget, account.undo_until) = (false, 0);
+            if account.phase == Phase::Leaving && account.forget && !forget && !account.may_be_unwritten(env) {
+                self.fail(&format!("account-{slot} is to be forgotten, and the disk does not know it"));
             }
-            account.clear_since = None;
+            (account.forget, account.undo_until) = (forget, 0);
+            (account.clear_since, account.writable_since) = (None, Some(EVER));
             (account.waiting, account.held, account.unsaved, account.unwritten) = (false, false, false, false);
             account.refused = false;
             (account.key, account.promise, account.coming) = (Some(false), None, None);

@@ -152,6 +152,10 @@ impl Life {
                 after.resumed = after.resumed.max(other.after.resumed);
                 after.unwritten |= other.after.unwritten;
             }
+            if after.unwritten && after.id.as_ref().and_then(|id| self.generation_on_disk(id)) == Some(after.generation)
+            {
+                after.unwritten = false;
+            }
             let env = self.env(slot);
             after.promise = match shown.and_then(|shown| shown.refresh_at).map(|at| at.0) {
                 Some(at) if after.waiting && Some(at) != before.promise.map(|(wall, _)| wall) => {
@@ -172,6 +176,16 @@ impl Life {
                 // Local trouble is looked at again within 36 s.
                 None if after.unsaved && env.disk && before.unsaved => before.promise,
                 None if after.unsaved => Some((env.wall, env.boot + 36_000)),
+                // It is not shown, and holds again once the sign-out is taken back.
+                None if after.phase == Phase::Undoable && after.generation > before.generation => {
+                    let margin = self.margin(slot, after.generation);
+                    Some((after.ends.0 - margin, after.ends.1 - margin))
+                }
+                // A refusal that came meanwhile is asked for again.
+                None if after.phase == Phase::Undoable && before.refused && !after.refused => {
+                    Some((env.wall, env.boot))
+                }
+                None if after.phase == Phase::Undoable => before.promise,
                 None => None,
             };
             // What was answered and is seen to be here has been received.

@@ -2,7 +2,8 @@
 //!
 //! Real are the loop, the hands, SQLite and HTTP; in the test's hand are both clocks and the keychain. After each step all has
 //! come to rest, and model, agent, disk and server must agree. A life that breaks a promise is told with its seed, and shrinks.
-//! `LARDER_MODEL_STEPS` says how many steps all lives together have, `LARDER_MODEL_SEED` which one life to live again.
+//! `LARDER_MODEL_STEPS` says how many steps all lives together have, `LARDER_MODEL_FIRST` the seed of the first of them, and
+//! `LARDER_MODEL_SEED` which one life to live again.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as its test does")]
 
 mod around;
@@ -18,6 +19,7 @@ use life::{FIGURES, Life, STEPS};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use step::{Step, any_step};
@@ -82,6 +84,11 @@ fn tell(what: &str) {
     println!("{what}");
 }
 
+thread_local! {
+    /// The seed of the life that this thread lives.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
 /// What a life is drawn as: its beginning, its steps, and how many of them were seen.
 type Drawn = ((), Vec<Step>, Option<Arc<AtomicUsize>>);
 
@@ -106,14 +113,17 @@ fn the_agent_does_what_the_model_says() {
     let (steps, given) = (number("LARDER_MODEL_STEPS"), number("LARDER_MODEL_SEED"));
     // Where nothing is said, the same lives each time; else ones that nobody has lived.
     let anew = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().wrapping_mul(1_000_000);
-    let first = given.unwrap_or_else(|| steps.map_or(1, |_| anew()));
+    let first = given.or_else(|| number("LARDER_MODEL_FIRST")).unwrap_or_else(|| steps.map_or(1, |_| anew()));
     let steps = steps.unwrap_or(STEPS_IN_A_TEST);
     let lives = if given.is_some() { 1 } else { steps.div_ceil(LENGTH as u64) };
     // A life that breaks a promise is lived again and again, shorter each time: only the first time is told.
     let told = AtomicBool::new(false);
     std::panic::set_hook(Box::new(move |panic| {
         if !told.swap(true, Ordering::SeqCst) {
-            tell(&format!("a promise is broken, and the life is made shorter now: {panic}"));
+            let seed = SEED.get();
+            tell(&format!(
+                "a promise is broken in the life LARDER_MODEL_SEED={seed}, which is made shorter now: {panic}"
+            ));
         }
     }));
     let (began, next) = (std::time::Instant::now(), AtomicU64::new(first));
@@ -124,6 +134,7 @@ fn the_agent_does_what_the_model_says() {
             if seed >= first + lives || broken.lock().unwrap().is_some() {
                 return;
             }
+            SEED.set(seed);
             if let Err(error) = one(seed) {
                 broken.lock().unwrap().get_or_insert((seed, error));
             }
@@ -145,7 +156,7 @@ fn the_agent_does_what_the_model_says() {
     let figures = FIGURES.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let list: Vec<_> = figures.iter().map(|(what, many)| format!("{what}: {many}")).collect();
     let (steps, took) = (STEPS.load(Ordering::SeqCst), began.elapsed());
-    tell(&format!("{steps} steps in {took:.0?}; {}", list.join(", ")));
+    tell(&format!("{steps} steps in {took:.0?}, lives from LARDER_MODEL_FIRST={first} on; {}", list.join(", ")));
     if let Some((seed, error)) = broken {
         let TestError::Fail(why, (_, steps, _)) = error else { panic!("no life could be made: {error}") };
         let steps: Vec<_> = steps.iter().map(|step| format!("  {step:?}")).collect();

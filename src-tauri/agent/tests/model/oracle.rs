@@ -5,6 +5,12 @@ use crate::around::Keys;
 use crate::server::{LIFETIME, Net};
 use larder_core::view::{AccountState as View, LockState};
 
+/// So long the agent may take to look again at what on this machine was in its way: 36 s, and what a step may take.
+const LOOKED_AT_AGAIN: i64 = 40_000;
+
+/// Before all that a life has of time.
+pub const EVER: i64 = i64::MIN / 2;
+
 /// How an account stands, in the model's few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -83,6 +89,10 @@ pub struct Account {
     pub clear_since: Option<i64>,
     /// Nothing of the sign-out could be written down.
     pub unwritten: bool,
+    /// Since when it could be: at the latest after [`LOOKED_AT_AGAIN`] it is.
+    pub writable_since: Option<i64>,
+    /// How it stood when its sign-out began: the next start knows no more, where nothing was written.
+    pub was: Phase,
 }
 
 /// What was asked of an account in a step.
@@ -129,6 +139,8 @@ impl Account {
             revoke: false,
             clear_since: None,
             unwritten: false,
+            writable_since: None,
+            was: Phase::Absent,
         }
     }
 
@@ -313,10 +325,18 @@ impl Account {
             generation: self.generation + 1,
             forget: self.forget || forget,
             unwritten,
+            was: self.phase,
             clear_since: None,
+            writable_since: env.disk.then_some(EVER),
             ..self.clone()
         }
         .clears(env)
+    }
+
+    /// Whether what is to be written of its sign-out may not have been yet.
+    pub fn may_be_unwritten(&self, env: Env) -> bool {
+        let waits = |since: i64| env.boot - since <= LOOKED_AT_AGAIN;
+        !env.disk || self.writable_since.is_none_or(waits)
     }
 
     /// How a step may end for this account in which this was asked of it.
@@ -344,20 +364,26 @@ impl Account {
                 ends
             }
             Phase::Leaving => {
-                // Local trouble is looked at again within 36 s.
                 let clear = env.disk && env.keys == Keys::Open;
-                let since = self.clear_since.unwrap_or(env.boot);
-                let goes_on = Self { clear_since: clear.then_some(since), ..self.clone() };
-                if clear && env.boot - since > 40_000 {
+                let late = |since: i64| env.boot - since > LOOKED_AT_AGAIN;
+                let (since, writable) = (self.clear_since.unwrap_or(env.boot), self.writable_since.unwrap_or(env.boot));
+                let goes_on = Self {
+                    clear_since: clear.then_some(since),
+                    writable_since: env.disk.then_some(writable),
+                    ..self.clone()
+                };
+                if clear && late(since) {
                     return vec![self.clears(env)];
                 }
+                let mut ends = vec![goes_on.clears(env)];
                 if env.disk && !clear && self.item == Item::Missing {
                     // The key may have gone before, while the files could not.
-                    let gone = self.clears_where(env, true);
-                    return vec![gone, self.clears(env)];
+                    ends.insert(0, self.clears_where(env, true));
                 }
-                let tried = goes_on.clears(env);
-                vec![tried, goes_on.end(env, 0, "the sign-out waits")]
+                if !self.unwritten || self.may_be_unwritten(env) {
+                    ends.push(goes_on.end(env, 0, "the sign-out waits"));
+                }
+                ends
             }
             Phase::In if self.held && env.net == Net::Slow => vec![stays("the answer is held")],
             Phase::In if self.held => self.lands(env),
