@@ -20,6 +20,7 @@ help:
 	  'make build   builds everything, for this machine' \
 	  'make pages   writes manual pages and shell completions into target/tmp/pages' \
 	  'make package a .deb and an .rpm in target/release/bundle, looked over' \
+	  'make package-test installs the .deb on a clean system, signs in, upgrades, and removes it (as root)' \
 	  'make book    the pages of docs/ as a book, in target/book' \
 	  'make release the same, optimised, as it is shipped' \
 	  'make clean   removes what was built'
@@ -81,6 +82,13 @@ package: package-packages release pages
 	ui/node_modules/.bin/tauri bundle --bundles deb,rpm --config target/package/tauri.json
 	src-tauri/app/package/look-over
 
+# The programs are built as a lower version, to be upgraded from, and then as this one again.
+package-test: package-packages ui/dist/index.html
+	@ls target/release/bundle/deb/*.deb >/dev/null 2>&1 || $(MAKE) --no-print-directory package
+	src-tauri/app/package/lower
+	cargo build $(W) --bins --test pages
+	cargo test $(W) --bench package -- --nocapture
+
 check: packages ui/dist/index.html
 	cargo fmt --all --check
 	cargo clippy $(W) --all-targets -- -D warnings
@@ -134,4 +142,4 @@ clean:
 	cargo clean
 	rm -rf ui/dist ui/node_modules
 
-.PHONY: help run demo test looks soak fuzz bench pages sbom book release package check build build-tests packages test-packages bench-packages package-packages clean
+.PHONY: help run demo test looks soak fuzz bench pages sbom book release package package-test check build build-tests packages test-packages bench-packages package-packages clean

@@ -147,6 +147,15 @@ fn the_scheme_is_one_constant() {
 }
 
 #[test]
+fn nothing_updates_itself() {
+    let conf: Value = serde_json::from_str(&std::fs::read_to_string(root().join("tauri.conf.json")).unwrap()).unwrap();
+    assert_eq!(conf["bundle"]["createUpdaterArtifacts"], false);
+    assert!(conf["plugins"]["updater"].is_null());
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    assert!(!lock.contains("tauri-plugin-updater") && !lock.contains("self_update"), "something updates itself");
+}
+
+#[test]
 fn the_window_may_do_nothing_but_its_own_commands_and_no_answer_of_theirs_holds_a_secret() {
     let capability: Value =
         serde_json::from_str(&std::fs::read_to_string(root().join("src-tauri/app/capabilities/main.json")).unwrap())

@@ -18,7 +18,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn new(output: Output) -> Self {
+    /// Of a command that has ended.
+    pub fn new(output: Output) -> Self {
         Self {
             code: output.status.code().expect("an exit code"),
             stdout: String::from_utf8(output.stdout).expect("text"),
