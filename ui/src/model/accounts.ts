@@ -2,6 +2,7 @@ import type { AccountState } from "../generated/AccountState";
 import type { AccountView } from "../generated/AccountView";
 import type { HouseView } from "../generated/HouseView";
 import { t } from "../messages";
+import { titled } from "./text";
 import { span } from "./time";
 
 export type Tone = "fresh" | "due" | "alert" | "idle";
@@ -123,7 +124,7 @@ export function isReady(account: AccountView, now: number): boolean {
 
 /** A provider's title; the bare name where it has been removed since. */
 export const titleOf = (house: HouseView, provider: string): string =>
-  house.providers.find((one) => one.name === provider)?.title ?? provider;
+  titled(house.providers.find((one) => one.name === provider)?.title ?? provider);
 
 export function subtitle(account: AccountView, provider: string): string {
   if (account.state === "signed-out") return t("account.signed-out-of", { provider });

@@ -27,4 +27,7 @@ const TURNING =
   /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
 
 /** A name, as it stands among other words: what would make those read otherwise is named by its number. */
-export const steady = (text: string): string => cut(text, MOST).replace(TURNING, numbered);
+export const steady = (text: string, most = MOST): string => cut(text, most).replace(TURNING, numbered);
+
+/** What a provider is called, which it says itself: no longer than an account's label may be. */
+export const titled = (text: string): string => steady(text, 64);
