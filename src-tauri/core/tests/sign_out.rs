@@ -94,6 +94,31 @@ fn forgetting_is_written_down_while_a_sign_out_waits_for_the_keychain() {
 }
 
 #[test]
+fn whoever_signs_out_again_has_what_was_in_the_way_looked_at_at_once() {
+    for (in_the_way, forget) in [disk_full(), Problem::KeychainLocked]
+        .into_iter()
+        .flat_map(|problem| [(problem.clone(), false), (problem, true)])
+    {
+        let mut home = Home::with_many(1);
+        home.sign_out("0");
+        if in_the_way == Problem::KeychainLocked {
+            home.arrive("0", Arrival::Marked);
+            home.arrive("0", Arrival::Cleared);
+            home.arrive("0", Arrival::KeyKept(in_the_way));
+        } else {
+            home.arrive("0", Arrival::NotSaved(in_the_way));
+            home.arrive("0", Arrival::KeyDeleted);
+        }
+        let again = home.to("0", Event::SignOut { undoable: false, forget, revoke: true });
+        assert_eq!(account_effects(&again).len(), 1, "{again:?}");
+        let (ask, effects) = home.ask("0", Want::SignOut);
+        assert_eq!(answer(&effects, ask), None, "what was in the way before may be there no more");
+        home.ends_well("0");
+        assert_eq!(home.house.accounts.is_empty(), forget);
+    }
+}
+
+#[test]
 fn forgetting_that_comes_in_the_last_moment_removes_the_row_too() {
     let mut home = Home::with_many(1);
     home.sign_out("0");

@@ -352,6 +352,13 @@ impl Agent {
             let result = async {
                 crate::failpoint::pass("store-key", "before");
                 let kept = if keep_key { hands.key(&account).await? } else { None };
+                if let Some(kept) = &kept
+                    && let Ok(there) = hands.keychain.key(&account).await
+                    && there.is_none_or(|there| there.bytes() != kept.bytes())
+                {
+                    // Somebody deleted or replaced the item while the agent knew the key: the row would open until it ends.
+                    hands.keychain.store(&account, kept).await?;
+                }
                 let made = kept.is_none();
                 let key = match kept {
                     Some(key) => key,

@@ -4,7 +4,7 @@ use crate::around::Keys;
 use crate::life::{Life, count, server_of};
 use crate::oracle::{Account, Asked, EVER, End, Env, Phase};
 use crate::server::{LIFETIME, Net, Server};
-use crate::step::{By, SLOTS};
+use crate::step::{By, SLOTS, Step};
 use larder_agent::grants;
 use larder_agent::seal::DataKey;
 use larder_core::names::AccountId;
@@ -16,7 +16,8 @@ use std::collections::HashMap;
 
 impl Life {
     pub fn restart(&mut self) {
-        if !self.disk || self.accounts.iter().any(|account| account.held) {
+        // What a server holds may be of a session that is nobody's any more.
+        if !self.disk || self.world.servers.iter().any(|server| server.record().held > 0) {
             return self.crash();
         }
         for slot in 0..SLOTS {
@@ -50,6 +51,7 @@ impl Life {
     /// The next agent begins. What the last one wrote down is what there is.
     pub fn again(&mut self) {
         self.open.clear();
+        (self.asleep, self.wanting) = (None, [Asked::Nothing; SLOTS]);
         let path = self.world.profile.database();
         let connection =
             rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -207,6 +209,27 @@ impl Life {
                 self.came_now(server);
                 return self.crash();
             }
+            By::Suspend => {
+                self.world.announce(true);
+                self.asleep = Some(env.boot);
+                self.hurry(env.wall, env.boot);
+                self.world.settle();
+                if !self.world.holds() {
+                    self.fail("a refresh is under way, and the machine may sleep");
+                }
+                self.world.deliver = None;
+                self.world.settle();
+                let mut ends = [0, 1, 2].map(|slot| self.accounts[slot].ends(self.env(slot), Asked::Nothing));
+                // What was not sent is put off.
+                ends[slot] = match after {
+                    0 => self.accounts[slot].ends(self.env(slot), Asked::Nothing),
+                    _ => vec![before.fresh_as(self.env(slot), 1, Some(true))],
+                };
+                self.meet(ends);
+                if after == 0 {
+                    self.wants(slot, Asked::Refresh);
+                }
+            }
             By::SignOut => {
                 self.leaving(slot, true);
                 let account = self.name(slot);
@@ -292,6 +315,8 @@ impl Life {
 
     /// All that was wrong is mended, and a while passes: then everything is well, and every answer has come.
     pub fn end(&mut self) {
+        self.step = "the end, when all is mended".to_owned();
+        self.apply(Step::Resume);
         self.step = "the end, when all is mended".to_owned();
         for server in 0..2 {
             self.net(server, Net::Up);

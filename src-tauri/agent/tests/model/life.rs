@@ -7,7 +7,7 @@ use crate::step::{SLOTS, Step};
 use crate::world::{Reply, World};
 use larder_agent::clock::Clock;
 use larder_agent::grants;
-use larder_agent::seal::DataKey;
+use larder_agent::seal::{DataKey, Place, open};
 use larder_core::names::AccountId;
 use larder_core::problem::Problem;
 use larder_core::protocol::{Answer, Request};
@@ -21,6 +21,15 @@ use std::sync::{Mutex, PoisonError};
 /// Figures of all lives.
 pub static STEPS: AtomicU64 = AtomicU64::new(0);
 pub static FIGURES: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+
+/// What somebody puts in a key's place.
+pub const SWAPPED: [u8; 32] = [7; 32];
+
+/// So long the machine is held up for what is in flight.
+const HELD_UP_MOST: i64 = 4_000;
+
+/// A sleep of whose end nobody told is over after this.
+const ANNOUNCED_MOST: i64 = 120_000;
 
 pub fn count(what: &'static str, many: u64) {
     *FIGURES.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += many;
@@ -41,6 +50,12 @@ pub struct Life {
     pub orphans: [HashSet<usize>; 2],
     /// Answers that are still to come, with what was asked.
     pub open: Vec<(String, Reply, i64)>,
+    /// Since when the machine is about to sleep.
+    pub asleep: Option<i64>,
+    /// It woke up in this step.
+    pub woke: bool,
+    /// What was asked of each account while nothing could begin.
+    pub wanting: [Asked; SLOTS],
     /// How often each refresh token had come when the last step ended.
     pub came: [HashMap<(usize, usize), u32>; 2],
     pub step: String,
@@ -68,6 +83,9 @@ impl Life {
             keys: HashMap::new(),
             orphans: [HashSet::new(), HashSet::new()],
             open: Vec::new(),
+            asleep: None,
+            woke: false,
+            wanting: [Asked::Nothing; SLOTS],
             came: [HashMap::new(), HashMap::new()],
             step: "the beginning".to_owned(),
         }
@@ -76,12 +94,13 @@ impl Life {
     pub fn env(&self, slot: usize) -> Env {
         let Now { wall, boot } = self.world.clock.now();
         let (net, keys) = (self.world.servers[server_of(slot)].net(), self.world.memory.shelf().keys);
-        Env { net, disk: self.disk, keys, lock: self.lock, wall: wall.0, boot: boot.0 }
+        let asleep = self.asleep.is_some();
+        Env { net, disk: self.disk, keys, lock: self.lock, asleep, wall: wall.0, boot: boot.0 }
     }
 
     pub fn healthy(&self, slot: usize) -> bool {
         let env = self.env(slot);
-        env.net == Net::Up && env.disk && env.keys == Keys::Open && !env.sealed()
+        env.net == Net::Up && env.disk && env.keys == Keys::Open && !env.sealed() && !env.asleep
     }
 
     pub fn name(&self, slot: usize) -> String {
@@ -165,13 +184,17 @@ impl Life {
                     }
                     Some((at, env.boot + at - env.wall))
                 }
-                Some(_) if after.waiting => before.promise,
+                Some(at) if Some(at) == before.promise.map(|(wall, _)| wall) => before.promise,
                 Some(at) => {
                     let margin = after.ends.0 - at;
-                    if !(LIFETIME / 5 - 1..=LIFETIME / 4 + 1).contains(&margin) && at > env.wall {
+                    if (LIFETIME / 5 - 1..=LIFETIME / 4 + 1).contains(&margin) {
+                        Some((at, after.ends.1 - margin))
+                    } else if at > env.wall && !self.woke {
                         self.fail(&format!("{label} is to be refreshed {margin} ms before its token ends"));
+                    } else {
+                        // At once, or a moment after the machine woke up.
+                        Some((at, env.boot + at - env.wall))
                     }
-                    Some((at, after.ends.1 - margin))
                 }
                 // Local trouble is looked at again within 36 s.
                 None if after.unsaved && env.disk && before.unsaved => before.promise,
@@ -200,6 +223,7 @@ impl Life {
             }
             self.accounts[slot] = after;
         }
+        self.woke = false;
         self.look_at_items();
         for account in &self.accounts {
             // What the agent stored for a sign-in that then could not be written opens nothing.
@@ -217,6 +241,16 @@ impl Life {
 
     /// What holds after each step, whatever it was.
     pub fn look(&mut self) {
+        let least = self.asleep.map_or(0, |since| self.env(0).boot - since);
+        let in_flight = self.accounts.iter().any(|account| account.held || account.unsaved);
+        let rests = |account: &Account| !matches!(account.phase, Phase::Undoable | Phase::Leaving);
+        let holds = self.world.holds();
+        if self.asleep.is_none() && !holds
+            || self.asleep.is_some() && holds && least >= HELD_UP_MOST
+            || self.asleep.is_some() && holds && !in_flight && self.accounts.iter().all(rests)
+        {
+            self.fail(&format!("whether the machine is held up is {holds}, {least} ms after it was to sleep"));
+        }
         for server in 0..2 {
             let record = self.world.servers[server].record();
             if let Some(broken) = record.broken.first() {
@@ -276,6 +310,7 @@ impl Life {
             }
             let key = self.keys.get(id).and_then(|bytes| DataKey::from_bytes(bytes));
             let Some(key) = key else { self.fail("there never was a key") };
+            self.is_bound(disk, &AccountId::from(id.as_str()), &row, &key);
             let opened = row.open_all(&AccountId::from(id.as_str()), &key);
             let Ok(Some(tokens)) = opened.map(|opened| opened.tokens) else {
                 self.fail(&format!("what lies on the disk of account-{slot} does not open"));
@@ -289,6 +324,19 @@ impl Life {
                     "account-{slot} keeps {refresh}, and the server takes number {current} of {}",
                     account.session
                 ));
+            }
+        }
+    }
+
+    /// What is sealed for one generation opens for no other: a row that is put back from before is noticed.
+    fn is_bound(&self, disk: &rusqlite::Connection, id: &AccountId, row: &grants::Sealed, key: &DataKey) {
+        for column in ["access_token", "refresh_token"] {
+            let statement = format!("SELECT {column} FROM account WHERE id = ?1");
+            let sealed: Vec<u8> = disk.query_row(&statement, [id.as_str()], |row| row.get(0)).unwrap();
+            let place = row.place(id, column);
+            let later = Place { generation: place.generation + 1, ..row.place(id, column) };
+            if open(key, place, &sealed).is_err() || open(key, later, &sealed).is_ok() {
+                self.fail(&format!("{column} of {id:?} does not open for its generation alone"));
             }
         }
     }
@@ -341,7 +389,14 @@ impl Life {
             Step::Pass { seconds } => self.pass(seconds * 1000),
             Step::Sleep { seconds } => {
                 self.world.advance(seconds * 1000);
-                self.agree(nothing);
+                self.wake_up_in_time();
+                self.agree_with_wants();
+            }
+            Step::Suspend => self.suspend(),
+            Step::Resume => {
+                self.world.announce(false);
+                self.wake_up();
+                self.agree_with_wants();
             }
             Step::SetWall { seconds } => {
                 self.world.clock.set_wall(seconds * 1000);
@@ -387,8 +442,69 @@ impl Life {
             let by = self.world.clock.next().unwrap_or(left).clamp(1, left);
             self.world.advance(by);
             left -= by;
-            self.agree(|_| Asked::Nothing);
+            self.wake_up_in_time();
+            self.agree_with_wants();
         }
+    }
+
+    /// The machine is about to sleep. What waits on this machine does not wait any longer.
+    pub fn suspend(&mut self) {
+        self.world.announce(true);
+        let Env { wall, boot, .. } = self.env(0);
+        if self.asleep.is_none() {
+            self.asleep = Some(boot);
+            self.hurry(wall, boot);
+        }
+        self.agree(|_| Asked::Nothing);
+    }
+
+    pub fn hurry(&mut self, wall: i64, boot: i64) {
+        for account in &mut self.accounts {
+            match account.phase {
+                Phase::Undoable => account.undo_until = boot,
+                Phase::In if account.unsaved => account.promise = Some((wall, boot)),
+                _ => {}
+            }
+        }
+    }
+
+    /// It is awake: what is due begins in a moment, and what somebody waits for at once.
+    fn wake_up(&mut self) {
+        let env = self.env(0);
+        if self.asleep.take().is_none() {
+            return;
+        }
+        self.woke = true;
+        for account in &mut self.accounts {
+            if account.phase == Phase::In && !account.unsaved && account.due(env) {
+                account.promise = None;
+            }
+        }
+    }
+
+    /// Nobody says that it is awake, and it is.
+    fn wake_up_in_time(&mut self) {
+        let boot = self.env(0).boot;
+        if self.asleep.is_some_and(|since| boot - since >= ANNOUNCED_MOST) {
+            self.wake_up();
+        }
+    }
+
+    /// Each account is as the model says; where somebody waits since the machine was about to sleep, it may have what they want.
+    fn agree_with_wants(&mut self) {
+        if !self.woke || self.asleep.is_some() {
+            return self.agree(|_| Asked::Nothing);
+        }
+        self.world.settle();
+        let wanting = std::mem::replace(&mut self.wanting, [Asked::Nothing; SLOTS]);
+        let ends = [0, 1, 2].map(|slot| {
+            let mut ends = self.accounts[slot].ends(self.env(slot), Asked::Nothing);
+            if wanting[slot] != Asked::Nothing {
+                ends.extend(self.accounts[slot].ends(self.env(slot), wanting[slot]));
+            }
+            ends
+        });
+        self.meet(ends);
     }
 
     pub fn net(&mut self, server: usize, net: Net) {
@@ -401,7 +517,7 @@ impl Life {
             let mut shelf = self.world.memory.shelf();
             match step {
                 Step::LoseItem { .. } => drop(shelf.items.remove(&id)),
-                _ => drop(shelf.items.get_mut(&id).map(|item| *item = vec![7; 32])),
+                _ => drop(shelf.items.get_mut(&id).map(|item| *item = SWAPPED.to_vec())),
             }
         }
         self.look_at_items();

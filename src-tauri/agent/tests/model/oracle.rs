@@ -43,6 +43,8 @@ pub struct Env {
     pub disk: bool,
     pub keys: Keys,
     pub lock: LockState,
+    /// The machine is about to sleep, or asleep: no refresh begins.
+    pub asleep: bool,
     pub wall: i64,
     pub boot: i64,
 }
@@ -225,7 +227,7 @@ impl Account {
         let after = landed.after.clone();
         let mut ends = vec![landed];
         let left = (after.ends.0 - env.wall).min(after.ends.1 - env.boot);
-        if !after.unsaved && !env.sealed() && !(LIFETIME / 4 + 2..=LIFETIME).contains(&left) {
+        if !after.unsaved && !env.sealed() && !env.asleep && !(LIFETIME / 4 + 2..=LIFETIME).contains(&left) {
             ends.extend(after.refreshes(env));
         }
         ends
@@ -403,8 +405,8 @@ impl Account {
                     Asked::Token => !self.good_for(LIFETIME / 10, env) && env.lock == LockState::Unlocked,
                     Asked::Refresh => true,
                 };
-                if env.sealed() {
-                    return vec![stays("all is sealed")];
+                if env.sealed() || env.asleep {
+                    return vec![stays("nothing may begin")];
                 }
                 let mut ends = Vec::new();
                 let unopened = asked == Asked::Token && !self.opens(env);

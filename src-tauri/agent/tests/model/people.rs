@@ -1,7 +1,7 @@
 //! What people and programs do, and what must come of it.
 
 use crate::around::Keys;
-use crate::life::{Life, count, server_of, subject};
+use crate::life::{Life, SWAPPED, count, server_of, subject};
 use crate::oracle::{Account, Asked, End, Item, Phase};
 use crate::server::{LIFETIME, Net};
 use crate::world::PROVIDERS;
@@ -65,7 +65,8 @@ impl Life {
                 // Where it had a key in memory that one goes on; else what the keychain has, or a new one.
                 let mut in_use = item.clone();
                 if keeps && account.key != Some(false) {
-                    in_use = kept.filter(|kept| self.opens_with(&id, kept)).or(item.clone());
+                    let candidates = [kept, Some(SWAPPED.to_vec())].into_iter().flatten();
+                    in_use = candidates.into_iter().find(|key| self.opens_with(&id, key)).or(item.clone());
                 }
                 let Some(in_use) = in_use else { self.fail("signed in, and no key is kept") };
                 let item = match item {
@@ -73,6 +74,9 @@ impl Life {
                     Some(_) => Item::Foreign,
                     None => Item::Missing,
                 };
+                if env.keys == Keys::Open && item != Item::Good {
+                    self.fail("signed in, and the key in the keychain does not open it");
+                }
                 self.keys.insert(id.clone(), in_use);
                 if known && account.session != usize::MAX {
                     self.orphans[server].insert(account.session);
@@ -144,9 +148,10 @@ impl Life {
         let after = self.accounts[slot].clone();
         for reply in replies {
             let Some(answer) = self.now("a token", reply) else {
-                if !after.held {
+                if !after.held && !env.asleep {
                     self.fail("whoever asks for a token is not answered");
                 }
+                self.wants(slot, Asked::Token);
                 continue;
             };
             // Handing out reads the key, if it was not read before.
@@ -193,7 +198,7 @@ impl Life {
         self.agree(|asked| if asked == slot { Asked::Refresh } else { Asked::Nothing });
         let after = self.accounts[slot].clone();
         match self.now("a refresh", reply) {
-            None if after.held => {}
+            None if after.held || self.asleep.is_some() => self.wants(slot, Asked::Refresh),
             None => self.fail("whoever asks for a refresh is not answered"),
             Some(Ok(_)) if after.generation > before.generation => {}
             Some(Ok(_)) => self.fail("a refresh is said to have been, and was not"),
@@ -208,6 +213,13 @@ impl Life {
                     self.fail(&format!("a refresh failed for no reason: {problem:?}"));
                 }
             }
+        }
+    }
+
+    /// Somebody waits, and for as long as the machine is about to sleep.
+    pub fn wants(&mut self, slot: usize, asked: Asked) {
+        if self.asleep.is_some() && self.wanting[slot] != Asked::Refresh {
+            self.wanting[slot] = asked;
         }
     }
 
@@ -239,6 +251,8 @@ impl Life {
                 let after = Account { revoke: before.revoke, ..own };
                 after.ends(env, Asked::Nothing)
             }
+            // It is tried again at once.
+            Phase::Leaving if env.disk && env.keys == Keys::Open => vec![own.clears(env)],
             Phase::Leaving => own.ends(env, Asked::Nothing),
             Phase::In | Phase::Needs | Phase::Undoable | Phase::Out => at_once(own),
         };

@@ -12,6 +12,7 @@ pub const SLOTS: usize = 3;
 pub enum By {
     Crash,
     SignOut,
+    Suspend,
     Seal,
     DiskFull,
     NetDown,
@@ -46,6 +47,10 @@ pub enum Step {
     Pass {
         seconds: i64,
     },
+    /// The machine says that it is about to sleep.
+    Suspend,
+    /// It says that it is awake.
+    Resume,
     /// The machine sleeps, in seconds: everything stands still, and then much is due at once.
     Sleep {
         seconds: i64,
@@ -107,7 +112,9 @@ impl Step {
             Self::SignOut { .. } => "sign-out",
             Self::Undo { .. } => "undo",
             Self::Pass { .. } => "time",
-            Self::Sleep { .. } => "suspend",
+            Self::Sleep { .. } => "sleep",
+            Self::Suspend => "sleep announced",
+            Self::Resume => "awake",
             Self::SetWall { .. } => "clock set",
             Self::Net { net: Net::Up, .. } => "network back",
             Self::Net { .. } => "network fault",
@@ -122,6 +129,7 @@ impl Step {
             Self::Crash => "crash",
             Self::Between { by: By::Crash, .. } => "crash within a refresh",
             Self::Between { by: By::SignOut, .. } => "sign-out within a refresh",
+            Self::Between { by: By::Suspend, .. } => "sleep announced within a refresh",
             Self::Between { .. } => "fault within a refresh",
             Self::Policy { .. } | Self::Providers { .. } => "configuration",
             Self::EndSession { .. } => "session ended by its provider",
@@ -137,6 +145,7 @@ pub fn any_step() -> BoxedStrategy<Step> {
     let by = prop_oneof![
         Just(By::Crash),
         Just(By::SignOut),
+        Just(By::Suspend),
         Just(By::Seal),
         Just(By::DiskFull),
         Just(By::NetDown),
@@ -153,6 +162,8 @@ pub fn any_step() -> BoxedStrategy<Step> {
         3 => slot().prop_map(|slot| Step::Undo { slot }),
         12 => passes.prop_map(|seconds| Step::Pass { seconds }),
         3 => prop_oneof![Just(30), Just(3000), Just(40_000)].prop_map(|seconds| Step::Sleep { seconds }),
+        2 => Just(Step::Suspend),
+        5 => Just(Step::Resume),
         3 => prop_oneof![-9000..9000i64, -300..300i64].prop_map(|seconds| Step::SetWall { seconds }),
         5 => (0..2usize, faults).prop_map(|(server, net)| Step::Net { server, net }),
         9 => (0..2usize).prop_map(|server| Step::Net { server, net: Net::Up }),

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// What comes back of a request.
 pub type Reply = oneshot::Receiver<Result<Answer, Problem>>;
@@ -26,6 +26,12 @@ const MOST_ROUNDS: u32 = 20_000;
 
 /// So many rounds in which nothing is seen to go on: more than work on the database has steps of which nothing else is seen.
 const STILL: u32 = 7;
+
+/// So often they are tried again, after a time in which the machine delivers what was sent to itself.
+const MOST_WAITS: u32 = 2;
+
+/// See [`MOST_WAITS`].
+const A_PACKETS_TIME: Duration = Duration::from_millis(4);
 
 /// A running agent.
 pub struct Running {
@@ -38,6 +44,8 @@ pub struct Running {
     /// Reads what lies on the disk.
     pub disk: rusqlite::Connection,
     keychain: Arc<Keychain>,
+    /// Whether it keeps the machine from sleeping for a moment.
+    pub holds: watch::Receiver<bool>,
 }
 
 /// The agent and what is around it.
@@ -123,8 +131,9 @@ impl World {
             agent(&self.profile, loaded, around, (told, taken), pushes).await
         });
         let started = started.unwrap();
+        let holds = started.hold_sleep();
         let ended = runtime.spawn(started.run());
-        self.running = Some(Running { runtime, inbox, outbox, ended, database, disk, keychain });
+        self.running = Some(Running { runtime, inbox, outbox, ended, database, disk, keychain, holds });
         self.settle();
     }
 
@@ -152,7 +161,8 @@ impl World {
             let next = self.clock.next().unwrap_or(100).clamp(1, 1000);
             self.advance(next);
         }
-        panic!("the agent was told to end, and does not");
+        let stand = self.view().accounts.into_iter().map(|account| (account.label, account.state, account.problem));
+        panic!("the agent was told to end, and does not: {:?}", stand.collect::<Vec<_>>());
     }
 
     /// True time passes, for everybody, at once.
@@ -161,6 +171,16 @@ impl World {
             server.record().now += by;
         }
         self.clock.advance(by);
+    }
+
+    /// The machine is about to sleep, or awake.
+    pub fn announce(&self, announced: bool) {
+        let sent = self.running.as_ref().unwrap().inbox.try_send(Message::Sleep { announced });
+        sent.unwrap_or_else(|_| panic!("the agent hears nothing"));
+    }
+
+    pub fn holds(&self) -> bool {
+        *self.running.as_ref().unwrap().holds.borrow()
     }
 
     pub fn request(&self, request: Request) -> Reply {
@@ -187,16 +207,24 @@ impl World {
 
     /// Returns when nothing is under way any more that goes on by itself.
     pub fn settle(&mut self) {
-        let mut still = 0;
+        let (mut still, mut waited) = (0, 0);
         let mut before = (0, 0, 0, 0);
         for _ in 0..MOST_ROUNDS {
             let quiet = self.round();
             let requests = self.servers.iter().map(|server| server.record().requests).sum::<u64>();
             let now = (self.alive(), self.delivered, requests, self.memory.shelf().calls);
             still = if quiet && now == before { still + 1 } else { 0 };
+            if now != before {
+                waited = 0;
+            }
             before = now;
-            if still >= if self.alive() <= self.resting() { 1 } else { STILL } {
+            if self.alive() <= self.resting() && still >= 1 || still >= STILL && waited == MOST_WAITS {
                 return;
+            }
+            if still >= STILL {
+                // A busy machine brings packets late, even from one end of itself to the other.
+                (still, waited) = (0, waited + 1);
+                std::thread::sleep(A_PACKETS_TIME);
             }
         }
         panic!("the agent does not come to rest");

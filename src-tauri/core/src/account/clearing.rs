@@ -6,6 +6,7 @@ use crate::names::Operation;
 use crate::schedule;
 use crate::time::Now;
 use crate::view::EventKind;
+use std::time::Duration;
 
 pub(super) fn sign_out(account: &mut Account, undoable: bool, mut clearing: Clearing, now: Now, decided: &mut Decided) {
     if let Session::Undoable { forget, .. } = &account.session {
@@ -14,13 +15,20 @@ pub(super) fn sign_out(account: &mut Account, undoable: bool, mut clearing: Clea
     }
     match &mut account.session {
         Session::ShredPending { clearing: under_way, .. } if clearing.forget && !under_way.forget => {
-            under_way.forget = true;
             // It may wait long for the keychain: a restart must know it too.
-            let (operation, generation) = (under_way.operation, account.generation);
+            let again = Clearing { forget: true, files_cleared: false, key: Key::There, ..under_way.clone() };
+            let (operation, generation) = (again.operation, account.generation);
+            account.session = Session::Clearing(again);
             decided.act(operation, Effect::MarkClearing { generation, revoke: false });
         }
-        Session::Clearing(under_way) | Session::ShredPending { clearing: under_way, .. } => {
+        // Whoever asks again may have made room, or unlocked the keychain: what was in the way is looked at now.
+        Session::Clearing(under_way) => {
             under_way.forget |= clearing.forget;
+            under_way.until = under_way.until.map(|_| now.plus(Duration::ZERO));
+        }
+        Session::ShredPending { clearing: under_way, until } => {
+            under_way.forget |= clearing.forget;
+            *until = now.plus(Duration::ZERO);
         }
         Session::SignedOut | Session::MovedAway if !clearing.forget => {}
         Session::Undoable { forget, .. } if undoable => *forget |= clearing.forget,
