@@ -43,7 +43,7 @@ describe("settings", () => {
     expect(root.dataset.theme).toBeUndefined();
     expect(root.dataset.contrast).toBe("more");
     await fireEvent.click(screen.getByRole("radio", { name: "Deutsch" }));
-    expect(await screen.findByRole("heading", { name: "Einstellungen" }, { timeout: 5000 })).toBeTruthy();
+    expect(await screen.findByRole("heading", { name: "Einstellungen" }, { timeout: 30_000 })).toBeTruthy();
     expect(screen.getByRole("button", { name: /Konten/ })).toBeTruthy();
     expect(backend.asked).toEqual([
       `changeSettings {"theme":"dark"}`,
