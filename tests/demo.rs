@@ -58,10 +58,9 @@ fn stage(story: &mut Story) -> (Desktop, Provider) {
     desktop.reads("Nothing in the larder yet");
     story.saw(&format!("its window after {shown}: no accounts yet"));
     story.picture(&desktop, "accounts-empty");
-    for (button, words, picture) in [
-        ("How it works", "What is kept where", "welcome-where"),
-        ("Next", "Then forget about it", "welcome-then"),
-    ] {
+    for (button, words, picture) in
+        [("How it works", "What is kept where", "welcome-where"), ("Next", "Then forget about it", "welcome-then")]
+    {
         desktop.press(button);
         desktop.reads(words);
         story.picture(&desktop, picture);
