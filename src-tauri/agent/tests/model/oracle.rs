@@ -202,9 +202,14 @@ impl Account {
             unsaved: false,
             held: false,
             resumed: 0,
-            key: Some(true),
+            key: Self::kept(env),
             ..self.clone()
         }
+    }
+
+    /// Whether the key that an answer was stored with is still known then: sealed, an agent forgets it at once.
+    fn kept(env: Env) -> Option<bool> {
+        if env.sealed() { None } else { Some(true) }
     }
 
     /// It has what the server granted, and the disk takes it, or not.
@@ -214,7 +219,7 @@ impl Account {
         }
         let coming = Some(self.coming.unwrap_or(Self::new_ends(env)));
         let kept =
-            Self { coming, unsaved: true, waiting: false, held: false, resumed: 0, key: Some(true), ..self.clone() };
+            Self { coming, unsaved: true, waiting: false, held: false, resumed: 0, key: Self::kept(env), ..self.clone() };
         kept.end(env, sent, "granted, and the disk does not take it")
     }
 
