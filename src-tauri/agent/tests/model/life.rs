@@ -185,6 +185,10 @@ impl Life {
                     Some((at, env.boot + at - env.wall))
                 }
                 Some(at) if Some(at) == before.promise.map(|(wall, _)| wall) => before.promise,
+                // A moment after the machine woke up, whatever a clock that was set makes of it.
+                Some(at) if self.woke && before.promise.is_none() && after.generation == before.generation => {
+                    Some((at, env.boot + at - env.wall))
+                }
                 Some(at) => {
                     let margin = after.ends.0 - at;
                     if (LIFETIME / 5 - 1..=LIFETIME / 4 + 1).contains(&margin) {
