@@ -215,9 +215,11 @@ impl Life {
                 None if after.phase == Phase::Undoable => before.promise,
                 None => None,
             };
-            // What was answered and is seen to be here has been received.
-            if after.generation == before.generation + 1 && after.phase == Phase::In && !before.unsaved
-                || after.unsaved && !before.unsaved
+            // What was answered and is seen to be here has been received; not the answer to the next one that was sent at once and
+            // was lost.
+            if after.current
+                && (after.generation == before.generation + 1 && after.phase == Phase::In && !before.unsaved
+                    || after.unsaved && !before.unsaved)
             {
                 let mut record = self.world.servers[server_of(slot)].record();
                 if let Some(session) = record.sessions.get_mut(after.session) {

@@ -218,8 +218,15 @@ impl Account {
             return self.fresh(env).end(env, sent, "refreshed");
         }
         let coming = Some(self.coming.unwrap_or(Self::new_ends(env)));
-        let kept =
-            Self { coming, unsaved: true, waiting: false, held: false, resumed: 0, key: Self::kept(env), ..self.clone() };
+        let kept = Self {
+            coming,
+            unsaved: true,
+            waiting: false,
+            held: false,
+            resumed: 0,
+            key: Self::kept(env),
+            ..self.clone()
+        };
         kept.end(env, sent, "granted, and the disk does not take it")
     }
 
