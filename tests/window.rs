@@ -1,9 +1,11 @@
-//! The page in the app's real window: where it cannot go, what it is never told, and what others wrote in it.
+//! The page in the app's real window: where it cannot go, what it is never told, what others wrote in it, and
+//! each page of it at work.
 
 mod commands;
 mod fence;
 mod hostile;
 mod memory;
+mod pages;
 
 use crate::support::web_driver::Page;
 use crate::support::{Desktop, Provider};

@@ -151,6 +151,28 @@ impl Page {
         self.post(&format!("/element/{id}/click"), &json!({})).unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
     }
 
+    /// Types this into the element that a CSS selector finds, as a keyboard does.
+    #[track_caller]
+    pub fn type_into(&self, selector: &str, text: &str) {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
+        let found = found.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        let id =
+            found.as_object().and_then(|one| one.values().next()?.as_str().map(str::to_owned)).expect("an element");
+        let typed = self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
+        typed.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Presses a key, with Ctrl or without, wherever the focus is.
+    #[track_caller]
+    pub fn key(&self, ctrl: bool, key: &str) {
+        const CTRL: &str = "\u{e009}";
+        let down = |key: &str| json!({ "type": "keyDown", "value": key });
+        let up = |key: &str| json!({ "type": "keyUp", "value": key });
+        let keys = if ctrl { vec![down(CTRL), down(key), up(key), up(CTRL)] } else { vec![down(key), up(key)] };
+        let source = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": keys }] });
+        self.post("/actions", &source).unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+
     /// What was refused in the page, or went wrong in it, since it was opened or this was last asked.
     #[track_caller]
     pub fn trouble(&self) -> Vec<String> {
