@@ -2,7 +2,7 @@
 
 use super::consent;
 use crate::support::notifications::Notifications;
-use crate::support::{Desktop, Provider};
+use crate::support::{Child, Desktop, Provider};
 
 /// Ada signed in and nothing on the screen; the desktop shows notifications.
 fn hidden() -> (Desktop, Provider, Notifications) {
@@ -12,6 +12,28 @@ fn hidden() -> (Desktop, Provider, Notifications) {
     desktop.start(&["--hidden"]);
     desktop.wait_for_tray("the account", |tray| tray.words("work").is_some());
     (desktop, provider, notifications)
+}
+
+/// A window that keeps the keyboard, as a window manager sees to for whoever types in one: without any, each new window gets it.
+const ANOTHER: &str = "
+import gi
+gi.require_version('Gtk', '3.0')
+from gi.repository import GLib, Gtk
+window = Gtk.Window(title='Another')
+window.move(1100, 700)
+window.show()
+GLib.timeout_add(50, lambda: window.get_window().focus(0) or True)
+Gtk.main()
+";
+
+fn at_work_elsewhere(desktop: &Desktop) -> Child {
+    let another = desktop.session.command("/usr/bin/python3").args(["-c", ANOTHER]).spawn().expect("python3");
+    desktop.session.wait_for("another window", || {
+        let found =
+            desktop.session.command("xdotool").args(["search", "--onlyvisible", "--name", "^Another$"]).output();
+        found.expect("xdotool").status.success()
+    });
+    Child(another)
 }
 
 #[test]
@@ -64,9 +86,11 @@ fn accounts_that_need_their_person_at_once_are_one_notification_in_the_language_
 fn a_notification_leads_to_the_question_and_answers_nothing() {
     let (desktop, _provider, mut notifications) = hidden();
     desktop.session.larder(&["policy", "set", "ask"]).ok();
+    let another = at_work_elsewhere(&desktop);
     let mut child = consent::asks(&desktop);
-    // Without a window manager the window comes up, and cannot come to the front.
+    // The window comes up, and not to the front.
     let shown = notifications.shown();
+    drop(another);
     assert!(shown.title.ends_with(" asks for work"), "{shown:?}");
     assert_eq!(shown.actions.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>(), ["Answer", "Answer"]);
     for key in ["once", "session", "always", "default"] {
