@@ -76,7 +76,7 @@ bench: bench-packages release
 	cargo bench --features custom-protocol --bench bench
 
 # What is not a program of its own is laid out first.
-package: package-packages release pages
+package: package-packages release pages sbom
 	src-tauri/app/package/stage
 	rm -rf target/release/bundle
 	ui/node_modules/.bin/tauri bundle --bundles deb,rpm --config target/package/tauri.json
