@@ -178,6 +178,23 @@ fn a_key_that_was_replaced_by_garbage_asks_for_a_sign_in_and_leaves_the_others_a
 }
 
 #[test]
+fn a_key_that_was_deleted_or_replaced_while_its_agent_knew_it_is_there_again_after_a_sign_in() {
+    for secret in [None, Some("garbage"), Some("0123456789abcdef0123456789abcdef")] {
+        let (session, _provider) = signed_in();
+        session.larder(&["token", "work"]).ok();
+        let id = id(&session, "work");
+        match secret {
+            None => session.ran("secret-tool", &["clear", "service", "dev.larder.desktop", "username", &id]),
+            Some(secret) => somebody_else(&session, &["garbage", &id, secret]),
+        };
+        assert_eq!(session.sign_in("work", "ada"), "work");
+        session.stop_agent();
+        // The next agent has the keychain alone.
+        session.larder(&["token", "work"]).ok();
+    }
+}
+
+#[test]
 fn what_another_program_put_in_the_place_of_the_clients_key_is_not_overwritten() {
     let session = Session::new();
     let provider = Provider::start(&session, 600);

@@ -100,7 +100,7 @@ fn anything_is_found_by_its_name_and_keys_are_listed() {
 }
 
 #[test]
-fn providers_are_searched_and_one_is_written_down() {
+fn providers_are_searched_and_nothing_opens_before_its_person_says_so() {
     let (desktop, provider, page) = window();
     page.press("Sign in…");
     page.reads("Add a provider…");

@@ -37,7 +37,10 @@ impl Life {
     pub fn crash(&mut self) {
         for slot in 0..SLOTS {
             let account = &self.accounts[slot];
-            if account.unsaved
+            // Of a sign-out that nothing took in the next agent knows as little as of the answer.
+            let lost =
+                account.unsaved || account.phase == Phase::Leaving && account.unwritten && account.was == Phase::In;
+            if lost
                 && let Some(session) = self.world.servers[server_of(slot)].record().sessions.get_mut(account.session)
             {
                 // It had the answer in memory alone: the next agent has one more try.
