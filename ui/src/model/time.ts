@@ -45,7 +45,12 @@ function written(options: Intl.DateTimeFormatOptions): (at: number) => string {
     return format.format(at);
   };
 }
-export const clockTime = written({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+/** The time of day as ISO 8601 has it, which every language here reads. The first page says it, and the engine's own way of
+ * writing it takes 30 ms to be made. */
+export function clockTime(at: number): string {
+  const moment = new Date(at);
+  return [moment.getHours(), moment.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
+}
 export const dayMonth = written({ day: "numeric", month: "short" });
 const dayMonthYear = written({ day: "numeric", month: "short", year: "numeric" });
 
