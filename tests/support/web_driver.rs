@@ -12,7 +12,6 @@ use super::{Child, Desktop, PATIENCE, program};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -183,15 +182,6 @@ impl Page {
     /// Where the window is.
     pub fn address(&self) -> String {
         self.get("/url").as_str().expect("an address").to_owned()
-    }
-
-    /// Takes a picture of the page.
-    pub fn picture(&self, path: &Path) {
-        use base64::Engine as _;
-        let picture = self.get("/screenshot");
-        let picture = base64::prelude::BASE64_STANDARD.decode(picture.as_str().expect("base64")).expect("base64");
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::write(path, picture).expect("a picture");
     }
 
     /// Waits for something that nothing announces.

@@ -101,7 +101,8 @@ impl Harm {
         self.page.is_drawn();
         let number = self.pictures.replace(self.pictures.get() + 1);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/desktop");
-        self.page.picture(&folder.join(format!("hostile-{number:02}-{name}.png")));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        self.desktop.window_picture(&folder.join(format!("hostile-{number:02}-{name}.png")));
         let whole = json!({ "pwned": null, "made": [], "steers": 0, "wide": false, "title": "Larder" });
         assert_eq!(self.page.run(LOOK, json!([])), whole, "{name}: {:?}", self.page.trouble());
         assert_eq!(self.page.trouble(), Vec::<String>::new(), "{name}");

@@ -14,6 +14,8 @@ mod commands;
 mod consent;
 mod demo;
 mod downloads;
+#[cfg(target_os = "linux")]
+mod drawing;
 mod entry;
 mod folder;
 mod language;
@@ -42,6 +44,8 @@ use std::process::ExitCode;
 /// Runs the app to its end. A process that was started with a redirect hands it over before any window
 /// toolkit is touched, and becomes the app only where none runs.
 pub fn run() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    drawing::without_accelerator();
     larder_client::crash::leave_nothing();
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Start::Help) => {
