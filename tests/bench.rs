@@ -15,6 +15,8 @@ mod agent;
 mod common;
 #[path = "bench/figures.rs"]
 mod figures;
+#[path = "bench/pages.rs"]
+mod pages;
 #[path = "support/peer.rs"]
 mod peer;
 #[path = "bench/processes.rs"]
@@ -50,6 +52,9 @@ fn main() -> ExitCode {
     }
     if wants("window") {
         window::measure(&mut report);
+    }
+    if wants("pages") {
+        pages::measure(&mut report);
     }
     report.finish()
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Runs of each that show a window.
-const SHOWN: usize = 15;
+const SHOWN: usize = 30;
 
 /// Runs of each whose memory is looked at.
 const STARTS: usize = 3;
@@ -121,7 +121,7 @@ impl Bench {
             unit: "ms",
             samples: ours.clone(),
             peer: Some(("blank, shown when loaded", drawn)),
-            goal: Goal::Told,
+            goal: Goal::Ratio(1.15, 1.25),
         });
         report.add(Figure {
             name: "window shown with its accounts, against an empty one",
@@ -147,7 +147,7 @@ impl Bench {
             unit: "ms",
             samples: ours,
             peer: Some(("blank, shown when loaded", theirs)),
-            goal: Goal::Told,
+            goal: Goal::AtMost(250.0),
         });
     }
 

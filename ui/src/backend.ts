@@ -90,7 +90,15 @@ export interface Picture {
 }
 
 /** What the window asks of the agent. Every command rejects with a `Problem`. */
+/** What the window was built with, where that was known. */
+export interface Beginning {
+  house: HouseView;
+  chosen: Pick<Settings, "theme" | "language">;
+  page: PageName;
+}
+
 export interface Backend {
+  beginning(): Beginning | null;
   house(): Promise<HouseView>;
   onHouse(then: (house: HouseView) => void): Promise<Unlisten>;
   onPage(then: (page: PageName) => void): Promise<Unlisten>;
@@ -178,6 +186,8 @@ export interface Backend {
 }
 
 export const tauri: Backend = {
+  // Written by `window.rs` before anything of the page runs.
+  beginning: () => (globalThis as { larder?: Beginning }).larder ?? null,
   house: () => invoke("house"),
   onHouse: (then) => listen<HouseView>("house", (event) => then(event.payload)),
   onPage: (then) => listen<PageName>("page", (event) => then(event.payload)),

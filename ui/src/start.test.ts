@@ -1,6 +1,7 @@
 import { fireEvent, screen } from "@testing-library/svelte";
 import { expect, it } from "vitest";
 import { start } from "./start";
+import type { HouseView } from "./generated/HouseView";
 import type { Problem } from "./generated/Problem";
 import { TestingBackend } from "./testing/backend";
 import { fullHouse, house } from "./testing/houses";
@@ -54,6 +55,22 @@ it("loses no change that comes while it asks", async () => {
   const target = document.body.appendChild(document.createElement("div"));
   const larder = await start(backend, target);
   expect(larder.house.accounts.length).toBe(5);
+  target.remove();
+});
+
+it("draws what it was built with before it is told anything, and then what is newer", async () => {
+  const backend = new TestingBackend(fullHouse());
+  backend.begun = { house: house(), chosen: { theme: "dark", language: "de" }, page: "accounts" };
+  let tell = (_: HouseView) => {};
+  backend.house = () => new Promise((then) => (tell = then));
+  const target = document.body.appendChild(document.createElement("div"));
+  const larder = await start(backend, target);
+  expect(backend.shown).toBe(1);
+  expect(larder.house.accounts.length).toBe(0);
+  expect(document.documentElement).toMatchObject({ lang: "de", dataset: { theme: "dark" } });
+  tell({ ...backend.now, at: larder.house.at + 1 });
+  await screen.findByText("community");
+  expect(backend.asked).not.toContain("settings");
   target.remove();
 });
 

@@ -5,6 +5,7 @@ import type { Problem } from "./generated/Problem";
 import { Larder } from "./model/larder.svelte";
 import { followChosen } from "./model/chosen.svelte";
 import { asProblem } from "./model/problem";
+import { bring } from "./pages/later.svelte";
 import Unreachable from "./pages/Unreachable.svelte";
 import "./theme/tokens.css";
 import "./theme/base.css";
@@ -14,8 +15,14 @@ export async function start(backend: Backend, target: HTMLElement): Promise<Lard
   for (;;) {
     try {
       const [larder] = await Promise.all([Larder.open(backend), followChosen(backend)]);
+      if (larder.place.page !== "accounts") await bring();
       mount(App, { target, props: { larder } });
+      flushSync();
+      // What asks to be shown is to hear which page it is shown for.
+      await larder.listening;
       show(backend);
+      // When the first page is on the screen.
+      requestAnimationFrame(() => setTimeout(bring));
       return larder;
     } catch (refused) {
       await unreachable(backend, target, asProblem(refused));

@@ -30,6 +30,13 @@ pub struct Settings {
     store: String,
 }
 
+/// How the window looks and speaks.
+#[derive(Debug, Serialize)]
+pub struct Chosen {
+    theme: Theme,
+    language: Language,
+}
+
 /// What is to be set; what is left out stays.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -139,6 +146,11 @@ impl Link {
     /// What is set, as the agent last said; what it is by itself, where it said nothing yet.
     pub fn browser(&self) -> Vec<String> {
         lock(&self.settings).as_ref().map(|settings| settings.browser.clone()).unwrap_or_default()
+    }
+
+    /// How the window looks and speaks, where the agent has said it.
+    pub fn chosen(&self) -> Option<Chosen> {
+        lock(&self.settings).as_ref().map(|settings| Chosen { theme: settings.theme, language: settings.language })
     }
 
     /// What is told by notification.

@@ -1,11 +1,12 @@
 //! Who opens Larder's links. The system is asked, not a record of our own. A packaged install never registers at run
 //! time; a build run from source does so only where no other handler stands, says so, and can be removed.
 
-use crate::link::{Link, lock};
+use crate::link::lock;
+use crate::shell::Shell;
 use larder_core::profile::Profile;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
-use tauri::AppHandle;
+use tauri::{AppHandle, Manager};
 
 /// Who opens Larder's links.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,11 @@ pub enum Handler {
     Unknown,
 }
 
-/// Registers where that is to be done, on a thread of its own: asking the system takes some 100 ms.
-pub fn at_start(app: &AppHandle, link: Arc<Link>) {
+/// Registers where that is to be done, on a thread of its own: asking the system takes some 100 ms and a dozen processes.
+pub fn at_start(app: &AppHandle) {
     #[cfg(windows)]
     windows(app);
-    #[cfg(not(windows))]
-    let _ = app;
+    let link = Arc::clone(&app.state::<Shell>().link);
     std::thread::spawn(move || ensure(link.profile()));
 }
 

@@ -10,13 +10,14 @@ use crate::login;
 use crate::menu;
 use crate::notices::Notices;
 use crate::say::say;
+use crate::scheme;
 use crate::toolkit::Bar;
 use crate::tray::Tray;
 use crate::window::{self, Opening, Page};
 use larder_core::names::AccountId;
 use larder_core::problem::Problem;
 use larder_core::view::AccountState;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use tauri::{AppHandle, Emitter, Manager};
 
 /// The state that the app's parts share.
@@ -52,17 +53,31 @@ impl Shell {
     }
 }
 
-/// Puts up tray and menu bar, and follows the agent from now on. On the main thread.
+/// Puts up the menu bar, and follows the agent from now on. On the main thread.
 pub fn set_up(app: &AppHandle) -> tauri::Result<()> {
     let shell = app.state::<Shell>();
-    match Tray::new(app, &shell.link) {
-        Ok(tray) => *lock(&shell.tray) = Some(tray),
-        Err(why) => say(&format!("Larder runs without a tray icon: {why}. Closing the window ends it.")),
-    }
     show(app)?;
     let handle = app.clone();
     shell.link.listen(move |news| hear(&handle, news));
     Ok(())
+}
+
+/// Puts up the tray and registers the links, the first time that it is called: when the first window shows, which either
+/// would keep waiting, or at once where none will.
+pub fn beside(app: &AppHandle) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let handle = app.clone();
+        // Fails only when the app is ending.
+        let _ = app.run_on_main_thread(move || {
+            let shell = handle.state::<Shell>();
+            match Tray::new(&handle, &shell.link) {
+                Ok(tray) => *lock(&shell.tray) = Some(tray),
+                Err(why) => say(&format!("Larder runs without a tray icon: {why}. Closing the window ends it.")),
+            }
+        });
+        scheme::at_start(app);
+    });
 }
 
 fn hear(app: &AppHandle, news: News) {

@@ -6,7 +6,7 @@ use crate::link::Link;
 use crate::say::say;
 use crate::shell::{self, Shell};
 use crate::watch::{self, Attached, Place};
-use crate::{commands, scheme, window};
+use crate::{commands, window};
 use larder_client::unexpected;
 use larder_core::problem::Problem;
 use larder_core::protocol::{OnWire, Request};
@@ -113,11 +113,21 @@ fn become_app(
     demo: Option<Demo>,
     arrival: Option<Arrival>,
 ) -> ExitCode {
+    // In time for the first page, which otherwise asks by itself.
+    if place.is_some() && !options.hidden {
+        let link = Arc::clone(&link);
+        std::thread::spawn(move || {
+            link.learn_settings();
+            link.house()
+        });
+    }
     // Asked here because Tauri panics where there is none.
     #[cfg(target_os = "linux")]
     if gtk::init().is_err() {
         return said("There is no display for Larder's window; `larder` and its agent work without one.");
     }
+    #[cfg(target_os = "linux")]
+    crate::drawing::decided();
     let issuer = demo.as_ref().map(|demo| demo.issuer.clone());
     let state = (Shell::new(Arc::clone(&link)), Arc::clone(&link));
     let built = tauri::Builder::default()
@@ -180,14 +190,16 @@ fn become_app(
             let app = app.handle();
             #[cfg(target_os = "linux")]
             crate::appearance::follow();
-            // Its web process starts while tray and menus are made.
+            // Its web process starts while the menus are made.
             if !options.hidden {
                 window::first(app);
             }
             shell::set_up(app)?;
-            scheme::at_start(app, Arc::clone(&link));
-            if options.hidden && !app.state::<Shell>().has_tray() {
-                window::open(app, None, None);
+            if options.hidden {
+                shell::beside(app);
+                if !app.state::<Shell>().has_tray() {
+                    window::open(app, None, None);
+                }
             }
             if let Some(arrival) = arrival {
                 let link = Arc::clone(&link);

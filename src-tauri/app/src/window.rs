@@ -3,7 +3,10 @@
 use crate::attention;
 use crate::folder::private;
 use crate::link::lock;
-use crate::shell::Shell;
+use crate::preferences::Chosen;
+use crate::shell::{self, Shell};
+use larder_core::view::HouseView;
+use serde::Serialize;
 use std::time::Duration;
 use tauri::webview::{NewWindowResponse, PermissionResponse};
 use tauri::{AppHandle, Emitter, Manager, Url, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
@@ -58,6 +61,7 @@ pub struct Opening {
 pub fn first(app: &AppHandle) {
     if let Err(error) = build(app) {
         cannot_be_opened(&error);
+        shell::beside(app);
     }
 }
 
@@ -107,7 +111,11 @@ fn build(app: &AppHandle) -> tauri::Result<()> {
     // Each profile has its own, so that one's window cannot read what another's has kept.
     let kept = app.state::<Shell>().link.profile().data.join("window");
     private(&kept)?;
-    WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App("index.html".into()))
+    let mut window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App("index.html".into()));
+    if let Some(script) = beginning(&app.state::<Shell>()) {
+        window = window.initialization_script(script);
+    }
+    window
         .title("Larder")
         .inner_size(860.0, 580.0)
         .min_inner_size(420.0, 400.0)
@@ -124,6 +132,22 @@ fn build(app: &AppHandle) -> tauri::Result<()> {
         late(&app);
     });
     Ok(())
+}
+
+/// What the page begins with, so that it draws without asking first; where that is not known yet, it asks.
+fn beginning(Shell { link, opening, .. }: &Shell) -> Option<String> {
+    #[derive(Serialize)]
+    struct Beginning {
+        house: HouseView,
+        chosen: Chosen,
+        page: &'static str,
+    }
+    let (house, chosen) = (link.shown()?, link.chosen()?);
+    let page = lock(opening).page.take().unwrap_or(Page::Accounts).name();
+    let beginning = Beginning { house, chosen, page };
+    let json = serde_json::to_string(&beginning).ok()?;
+    // Read as text: a name that somebody gave to an account is no part of a program.
+    Some(format!("globalThis.larder = JSON.parse({})", serde_json::to_string(&json).ok()?))
 }
 
 /// Whether the window may go there: to the app's own pages alone. Everything else belongs into the browser.
@@ -188,6 +212,7 @@ fn show(app: &AppHandle, window: &WebviewWindow) {
     let _ = window.show();
     let _ = window.unminimize();
     let _ = window.set_focus();
+    shell::beside(app);
 }
 
 /// What lets a window come to the front on Wayland, where nobody may do so unasked.

@@ -14,7 +14,7 @@ export async function follow(chosen: { theme: Theme; language: LanguageChoice })
 
 /** What was chosen; what the system says where that cannot be told. */
 export async function followChosen(backend: Backend): Promise<void> {
-  const chosen = await backend.settings().catch(() => null);
+  const chosen = backend.beginning()?.chosen ?? (await backend.settings().catch(() => null));
   await follow(chosen ?? { theme: "system", language: "system" });
 }
 

@@ -44,11 +44,14 @@ export class Larder {
   constructor(
     readonly backend: Backend,
     first: HouseView,
+    /** When what changes is heard. */
+    readonly listening: Promise<unknown> = Promise.resolve(),
   ) {
     this.house = $state.raw(first);
   }
 
-  /** Listens and asks in one go, and asks again when it is heard: no change falls between, and nothing waits for two. */
+  /** Begins with what the window was built with, or else listens and asks in one go; asks again when it is heard, so that no
+   *  change falls between. */
   static async open(backend: Backend): Promise<Larder> {
     let larder: Larder | undefined;
     let early: HouseView | undefined;
@@ -57,15 +60,14 @@ export class Larder {
       backend.onHouse((house) => (larder ? larder.update(house) : (early = house))),
       backend.onPage((name) => (larder ? larder.go({ page: name }) : (page = name))),
     ]);
-    const asked = backend.house();
+    const begun = backend.beginning();
     try {
-      // What asks to be shown is to hear which page it is shown for.
-      const [first] = await Promise.all([asked, listening]);
-      const opened = (larder = new Larder(backend, early && early.at >= first.at ? early : first));
-      if (page) opened.place = { page };
+      const [first] = begun ? [begun.house] : await Promise.all([backend.house(), listening]);
+      const opened = (larder = new Larder(backend, early && early.at >= first.at ? early : first, listening));
+      opened.place = { page: page ?? begun?.page ?? "accounts" };
       const newer = (house: HouseView) => house.at >= opened.house.at && opened.update(house);
       // Where the agent has gone meanwhile, what is heard says so.
-      backend.house().then(newer, () => undefined);
+      listening.then(() => backend.house()).then(newer, () => undefined);
       return opened;
     } catch (refused) {
       for (const stop of await listening) stop();

@@ -1,5 +1,15 @@
 // A backend without an agent: for component tests, screenshots and looking at pages in a browser. Never shipped.
-import type { ActivityFilter, Backend, Found, More, NewProvider, PageName, Policy, Tested } from "../backend";
+import type {
+  ActivityFilter,
+  Backend,
+  Beginning,
+  Found,
+  More,
+  NewProvider,
+  PageName,
+  Policy,
+  Tested,
+} from "../backend";
 import type { AccountView } from "../generated/AccountView";
 import type { AttemptView } from "../generated/AttemptView";
 import type { Choice } from "../generated/Choice";
@@ -21,11 +31,15 @@ export class TestingBackend implements Backend {
   happened: EventView[] = [];
   /** How often there was something to see. */
   shown = 0;
+  /** What its window was built with. */
+  begun: Beginning | null = null;
   private houses = new Set<(house: HouseView) => void>();
   private pages = new Set<(page: PageName) => void>();
   private count = 0;
 
   constructor(public now: HouseView) {}
+
+  beginning = () => this.begun;
 
   /** Changes the house and tells it, as the agent does. */
   become(change: Partial<HouseView>): void {
