@@ -28,8 +28,7 @@ const DONE: &[(&str, &str)] = &[
     ),
     (
         "from another page to 1,000 accounts",
-        "const pages = [...document.querySelectorAll('nav button')];
-         pages[document.querySelector('main li') ? 2 : 0].click()",
+        "document.querySelector('nav button').click()",
     ),
 ];
 
@@ -55,7 +54,13 @@ pub fn measure(report: &mut Report) {
     page.reads("work");
     for (name, script) in DONE {
         let timed = TIMED.replace("DO", script);
-        let samples = (0..TIMES).map(|_| page.run_until_told(&timed, json!([])));
+        let samples = (0..TIMES).map(|_| {
+            if name.starts_with("from another page") {
+                page.press("Programs");
+                page.reads("policy.toml");
+            }
+            page.run_until_told(&timed, json!([]))
+        });
         let samples = samples.map(|took: Value| took.as_f64().expect("a time")).collect();
         report.add(Figure::alone(name, "ms", samples, Goal::AtMost(50.0)));
     }
