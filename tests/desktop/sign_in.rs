@@ -15,6 +15,9 @@ fn a_sign_in_from_the_window_goes_through_the_browser_and_comes_back_by_deep_lin
     desktop.keys(&["Return"]);
     desktop.reads("Continue in your browser");
     desktop.session.wait_for("the browser", || desktop.browsers_opened() == 1);
+    // How the window is drawn is no browser's business.
+    let environment = desktop.browser_environment();
+    assert!(environment.contains("DBUS_SESSION_BUS_ADDRESS=") && !environment.contains("WEBKIT_"), "{environment}");
     desktop.press("Copy link");
     desktop.reads("Copied");
     let copied = desktop.clipboard();

@@ -247,6 +247,14 @@ impl Desktop {
         fs::read_to_string(self.session.home().join("browser/opened")).expect("a file").lines().count()
     }
 
+    /// The environment of the browser that was opened last, a variable a line.
+    pub fn browser_environment(&self) -> String {
+        let opened = fs::read_to_string(self.session.home().join("browser/opened")).expect("a file");
+        let process = opened.lines().last().expect("a browser");
+        String::from_utf8_lossy(&fs::read(format!("/proc/{process}/environ")).expect("a browser that runs"))
+            .into_owned()
+    }
+
     /// Opens a link as any program does.
     pub fn open_link(&self, url: &str) {
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("a file");
