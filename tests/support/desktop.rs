@@ -251,8 +251,7 @@ impl Desktop {
     pub fn browser_environment(&self) -> String {
         let opened = fs::read_to_string(self.session.home().join("browser/opened")).expect("a file");
         let process = opened.lines().last().expect("a browser");
-        String::from_utf8_lossy(&fs::read(format!("/proc/{process}/environ")).expect("a browser that runs"))
-            .into_owned()
+        fs::read_to_string(format!("/proc/{process}/environ")).expect("a browser that runs").replace('\0', "\n")
     }
 
     /// Opens a link as any program does.
