@@ -89,7 +89,6 @@ export interface Picture {
   path: string;
 }
 
-/** What the window asks of the agent. Every command rejects with a `Problem`. */
 /** What the window was built with, where that was known. */
 export interface Beginning {
   house: HouseView;
@@ -97,6 +96,7 @@ export interface Beginning {
   page: PageName;
 }
 
+/** What the window asks of the agent. Every command rejects with a `Problem`. */
 export interface Backend {
   beginning(): Beginning | null;
   house(): Promise<HouseView>;

@@ -15,7 +15,8 @@ export async function start(backend: Backend, target: HTMLElement): Promise<Lard
   for (;;) {
     try {
       const [larder] = await Promise.all([Larder.open(backend), followChosen(backend)]);
-      if (larder.place.page !== "accounts") await bring();
+      // What is asked of its person, or turned to, is on the first picture.
+      if (larder.place.page !== "accounts" || larder.house.prompts.length > 0) await bring();
       mount(App, { target, props: { larder } });
       flushSync();
       // What asks to be shown is to hear which page it is shown for.

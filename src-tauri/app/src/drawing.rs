@@ -1,4 +1,4 @@
-//! Has WebKit draw the window without a graphics processor. Rows and words need none; starting one is a fifth of the time until
+//! Has WebKit draw the window without a graphics processor. Rows and words need none; starting one is a seventh of the time until
 //! the window shows, and leaves it empty with some drivers (NVIDIA's, virtual machines').
 //!
 //! WebKit reads a variable of the environment for that, once, and has no other way that spares the start. What is started
