@@ -9,6 +9,7 @@ pub mod arranging;
 pub mod audit;
 pub mod catalogue;
 pub mod client_auth;
+pub mod client_key;
 pub mod client_secret;
 pub mod clock;
 pub mod configuration;
