@@ -4,34 +4,31 @@ use crate::audit::Audit;
 use crate::configuration::Configuration;
 use crate::keychain::keychain_state;
 use crate::perform::{Hands, Performed, Task, broke_off};
-use crate::program::{self, Program};
 use crate::settings::Settings;
 use crate::sign_in::{self, Secrets};
-use crate::{adopt, device, grants, hooks, identity};
+use crate::{adopt, grants, hooks};
 use larder_core::account::{Event, Session};
 use larder_core::attempt::{self, Attempt, Phase};
-use larder_core::effect::{Arrival, Effect, HouseEffect, Outcome};
+use larder_core::effect::{Arrival, Effect, HouseEffect};
 use larder_core::house::{ASK_PATIENCE, Ask, House, HouseEvent, Want, callback_verdict, gone, house};
-use larder_core::names::{AccountId, AttemptId, Generation, Operation, Part, PromptId, ProviderName};
+use larder_core::names::{AccountId, AttemptId, Generation, Operation, ProviderName};
 use larder_core::problem::{Problem, Why};
-use larder_core::protocol::{Answer, Choice, Decision, OnWire, ProofFor, Push, Request, Revocation};
+use larder_core::protocol::{Answer, Decision, OnWire, ProofFor, Push, Request};
 use larder_core::show;
 use larder_core::sleep;
 use larder_core::time::Now;
-use larder_core::view::{AskingProgram, EventKind, EventView, HouseView, KeychainState, LockState};
-use secrecy::ExposeSecret;
+use larder_core::view::{EventKind, EventView, HouseView, KeychainState, LockState};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
+
+pub use message::{Message, Peer, Reply};
 
 /// Between two looks at whether anything is still in flight, while making way.
 const DRAIN_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long whoever signs out waits to hear what came of the revocation.
-const REVOCATION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A sleep of the machine, in milliseconds, after which refreshes begin one after another: longer than the two clocks are ever
 /// read apart, shorter than any sleep that a network does not notice.
@@ -39,217 +36,6 @@ const SLEPT: i64 = 5000;
 
 /// How long making way may take: longer than any request, so that nothing in flight is lost.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(40);
-
-/// Where an answer goes.
-pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
-
-/// Who asks.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The connection.
-    pub connection: u64,
-    /// The process that connected, where the system tells.
-    pub process: Option<i32>,
-    /// The program behind it, where the system tells.
-    pub program: Option<Program>,
-}
-
-/// What comes in.
-pub enum Message {
-    /// A request from the socket.
-    Request {
-        /// Who asks.
-        peer: Peer,
-        /// What.
-        request: Request,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// It is known what program asks, and its person is to be asked.
-    Consult {
-        /// Who waits.
-        ask: u64,
-        /// For a token of which account.
-        account: AccountId,
-        /// What for.
-        want: Want,
-        /// What asks.
-        program: Box<AskingProgram>,
-    },
-    /// The person's own command answered.
-    Confirmed {
-        /// What.
-        prompt: PromptId,
-        /// How.
-        choice: Choice,
-    },
-    /// The keychain opened for somebody who ends the lock.
-    Unlocked {
-        /// Who.
-        peer: Peer,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// A connection has ended.
-    Gone {
-        /// Which.
-        connection: u64,
-    },
-    /// A sign-in is ready to begin, or cannot.
-    Begun {
-        /// Attempt and secrets.
-        result: Result<(Box<Attempt>, Box<Secrets>), Problem>,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// An effect was performed.
-    Performed {
-        /// For which account.
-        account: AccountId,
-        /// In which generation it was decided.
-        generation: Generation,
-        /// For which operation.
-        operation: Operation,
-        /// What it came to.
-        performed: Performed,
-    },
-    /// An exchange has ended.
-    Exchanged {
-        /// Of which sign-in.
-        attempt: AttemptId,
-        /// Who signed in, with the tokens.
-        result: Result<SignedIn, Problem>,
-    },
-    /// A device authorization has ended.
-    DeviceAnswered {
-        /// Of which sign-in.
-        attempt: AttemptId,
-        /// Tokens, or why there are none.
-        answer: Box<device::Answer>,
-    },
-    /// A sign-in is stored, or not.
-    Stored {
-        /// Which.
-        attempt: AttemptId,
-        /// The account, and the generation that was written.
-        result: Result<(AccountId, Generation), Problem>,
-        /// The hosts that its tokens came from before and come from now, where these differ.
-        moved: Option<(String, String)>,
-    },
-    /// A client secret is kept.
-    SecretKept {
-        /// The issuer it is for.
-        issuer: String,
-        /// The client.
-        client: String,
-    },
-    /// An address was looked at.
-    Looked {
-        /// What it leads to, and as which client.
-        result: Box<Result<adopt::Looked, Problem>>,
-        /// Whether a provider is to stand for it from now on.
-        adopt: bool,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// The registration of a client was removed at its issuer, or could not be.
-    RegistrationEnded {
-        /// The issuer.
-        issuer: String,
-        /// The client.
-        client: String,
-        /// What came of it.
-        result: Result<(), Problem>,
-    },
-    /// Accounts were written into a file, or could not be.
-    Exported {
-        /// Which, where they are to go.
-        accounts: Vec<AccountId>,
-        /// The program that asked for it.
-        program: Option<String>,
-        /// What came of it.
-        result: Result<Answer, Problem>,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// An export waits until nothing of its accounts is in flight.
-    Export(Box<moving::Exporting>),
-    /// A file was opened, or could not be.
-    Opened(Box<moving::Opened>),
-    /// What a file brings is stored, or nothing of it is.
-    Imported(Box<moving::Imported>),
-    /// The keychain was asked.
-    Keychain(KeychainState),
-    /// Whoever signed out has waited long enough to hear of the revocation.
-    SignedOut {
-        /// Of which account.
-        account: AccountId,
-        /// What to say of it.
-        revocation: Revocation,
-    },
-    /// A sign-out goes on, but not while anybody waits.
-    SignOutFailed {
-        /// Of which account.
-        account: AccountId,
-        /// Why.
-        problem: Problem,
-    },
-    /// What is stored of an account did not open.
-    Doubt {
-        /// Which.
-        account: AccountId,
-    },
-    /// A further access token of an account is not there, or does not open.
-    Lost {
-        /// Which account.
-        account: AccountId,
-        /// Which part of its grant.
-        part: Part,
-    },
-    /// It is known whether the token that was said to be rejected is the account's newest.
-    Recognised {
-        /// Who asks.
-        peer: Peer,
-        /// For a token of which account.
-        account: AccountId,
-        /// What they ask.
-        asked: tokens::Asked,
-        /// The account's newest token, where it is that one.
-        rejected: Option<Generation>,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// The machine is about to sleep, or awake again.
-    Sleep {
-        /// Whether it is about to.
-        announced: bool,
-    },
-    /// Another label is written down, or could not be.
-    Renamed {
-        /// Of which account.
-        account: AccountId,
-        /// The label.
-        label: String,
-        /// Whether it is.
-        result: Result<(), Problem>,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// Another order of the accounts is written down, or could not be.
-    Arranged {
-        /// The order.
-        order: Vec<AccountId>,
-        /// Whether it is.
-        result: Result<(), Problem>,
-        /// Where the answer goes.
-        reply: Reply,
-    },
-    /// The process was told to end.
-    Stop,
-}
-
-/// Who signed in, with the tokens, and what was granted.
-type SignedIn = (identity::Who, grants::Tokens, larder_core::effect::Grant);
 
 /// Why an answer waits.
 struct Asker {
@@ -268,7 +54,7 @@ pub struct Agent {
     secrets: HashMap<AttemptId, Secrets>,
     askers: HashMap<u64, Asker>,
     awaiting: HashMap<AttemptId, Vec<Reply>>,
-    signing_out: HashMap<AccountId, asking::SigningOut>,
+    signing_out: HashMap<AccountId, signing_out::SigningOut>,
     finished: HashMap<AttemptId, AccountId>,
     /// Accounts that are being forgotten, with the client that may go with them.
     forgetting: HashMap<AccountId, adopting::Forgetting>,
@@ -623,7 +409,11 @@ mod adopting;
 mod arranging;
 mod asking;
 mod consenting;
+mod exchanging;
+mod handing_out;
+mod message;
 mod moving;
 mod signing_in;
+mod signing_out;
 mod tokens;
 mod trying;

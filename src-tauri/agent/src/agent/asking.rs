@@ -1,30 +1,18 @@
 //! The loop's part in requests: what each one asks, and who gets which answer.
 
-use super::gone;
 use super::signing_in::More;
 use super::tokens::{self, Asked};
 use super::{
     ASK_PATIENCE, AccountId, Agent, Answer, Arc, Ask, Asker, Decision, Event, EventKind, HouseEvent, Message, OnWire,
-    Peer, Problem, Program, Push, REVOCATION_PATIENCE, Reply, Request, Revocation, Want, Why, grants, program, show,
+    Peer, Problem, Reply, Request, Want, show,
 };
 use crate::http::Http;
-use crate::{access_tokens, client_auth, client_secret, doctor, report, settings};
+use crate::{client_auth, client_secret, doctor, report, settings};
 use larder_core::lock::LockEvent;
-use larder_core::names::{Generation, Part, ProviderName};
+use larder_core::names::ProviderName;
 use larder_core::preferences::SettingsChange;
-use larder_core::problem::Exit;
 use larder_core::protocol::ProofFor;
-use larder_core::view::{Check, CheckView, EventView};
-use secrecy::ExposeSecret;
-use tokio::sync::oneshot;
-
-/// A sign-out that somebody waits for.
-pub(super) struct SigningOut {
-    label: String,
-    /// Where its person can sign out in the browser too: read while the row is there, and there when the answer is.
-    browser: oneshot::Receiver<Option<String>>,
-    replies: Vec<Reply>,
-}
+use larder_core::view::{Check, CheckView};
 
 impl Agent {
     pub(super) async fn requested(&mut self, peer: Peer, request: Request, reply: Reply) {
@@ -339,7 +327,7 @@ impl Agent {
         self.happen(HouseEvent::Ask(ask)).await;
     }
 
-    fn account_answer(&self, id: &AccountId) -> Result<Answer, Problem> {
+    pub(super) fn account_answer(&self, id: &AccountId) -> Result<Answer, Problem> {
         self.house
             .find(id.as_str())
             .map(|account| Answer::Account(Box::new(show::account(account, self.hands.clock.now()))))
@@ -379,132 +367,6 @@ impl Agent {
     pub(super) fn refuse(&mut self, ask: u64, problem: Problem) {
         if let Some(asker) = self.askers.remove(&ask) {
             let _ = asker.reply.send(Err(problem));
-        }
-    }
-
-    /// Opens the access token and hands it over, off the loop.
-    pub(super) fn hand_out(&mut self, ask: u64, account: AccountId, part: Part) {
-        let Some(Asker { reply, peer, proof }) = self.askers.remove(&ask) else { return };
-        let known = self.house.find(account.as_str()).ok();
-        let label = known.map_or_else(|| account.0.clone(), |known| known.identity.label.clone());
-        let generation = known.map(|known| known.generation).unwrap_or_default();
-        if let Some(access) = known.and_then(|known| known.token(&part)) {
-            let program = peer.program.as_ref().map(|program| program.path.as_str()).unwrap_or_default();
-            self.given.note(&account, &part, access.issued, program);
-        }
-        let (hands, outbox, audit, pushes) =
-            (Arc::clone(&self.hands), self.outbox.clone(), Arc::clone(&self.audit), self.pushes.clone());
-        let now = hands.clock.now();
-        tokio::spawn(async move {
-            let answer =
-                open_for(&hands, (&account, generation), &part, &label, peer.program.as_ref(), proof.as_ref()).await;
-            if let Err(Problem::NotYet { .. }) = &answer {
-                let _ = outbox.send(Message::Lost { account: account.clone(), part }).await;
-            } else if let Err(problem) = &answer
-                && problem.exit() == Exit::SignIn
-            {
-                // A refresh would meet the same, and then the account knows it.
-                let _ = outbox.send(Message::Doubt { account: account.clone() }).await;
-            }
-            if let Ok(Answer::Token { scope, .. }) = &answer {
-                let event = EventView {
-                    account: Some(account),
-                    label: Some(label),
-                    program: peer.program.map(|program| program.path),
-                    scopes: grants::split(scope),
-                    ..EventView::new(now.wall, EventKind::HandedOut)
-                };
-                let _ = pushes.send(Push::Event(event.clone()));
-                audit.record(event);
-            }
-            let _ = reply.send(answer);
-        });
-    }
-
-    async fn sign_out(&mut self, peer: Peer, account: &str, undoable: bool, forget: bool, revoke: bool, reply: Reply) {
-        let (id, label, gone) = match self.house.find(account) {
-            Ok(known) => (known.id.clone(), known.identity.label.clone(), gone(known)),
-            Err(problem) => {
-                let _ = reply.send(Err(problem));
-                return;
-            }
-        };
-        // Who says "here only" wants nothing there.
-        let browser = if revoke && !undoable { self.browser_sign_out(&id) } else { oneshot::channel().1 };
-        if gone && !forget {
-            tokio::spawn(async move {
-                let (revocation, browser_sign_out) = (Revocation::NotTried, browser.await.ok().flatten());
-                let _ = reply.send(Ok(Answer::SignedOut { account: label, revocation, browser_sign_out }));
-            });
-            return;
-        }
-        if forget && revoke {
-            self.forgets(&id, !gone);
-        }
-        let revoke = revoke && !gone;
-        let event = Event::SignOut { undoable, forget, revoke };
-        if undoable {
-            self.happen(HouseEvent::Account { account: id.clone(), event }).await;
-            let _ = reply.send(self.account_answer(&id));
-            return;
-        }
-        // First whether it is signed out here; then what came of telling the provider.
-        let (done, signed_out) = oneshot::channel();
-        let waiting = self.signing_out.entry(id.clone());
-        waiting.or_insert_with(|| SigningOut { label, browser, replies: Vec::new() }).replies.push(reply);
-        self.happen(HouseEvent::Account { account: id.clone(), event }).await;
-        self.ask(peer, id.clone(), Want::SignOut, None, done).await;
-        let (outbox, clock) = (self.outbox.clone(), Arc::clone(&self.hands.clock));
-        tokio::spawn(async move {
-            let message = match signed_out.await {
-                Ok(Ok(_)) if revoke => {
-                    clock.pass(REVOCATION_PATIENCE).await;
-                    Message::SignedOut { account: id, revocation: Revocation::Pending }
-                }
-                Ok(Ok(_)) => Message::SignedOut { account: id, revocation: Revocation::NotTried },
-                Ok(Err(problem)) => Message::SignOutFailed { account: id, problem },
-                // Whoever asked is gone; the entry goes too.
-                Err(_) => Message::SignedOut { account: id, revocation: Revocation::Pending },
-            };
-            let _ = outbox.send(message).await;
-        });
-    }
-
-    /// Reads, off the loop, where an account's person can sign out in the browser too.
-    fn browser_sign_out(&self, account: &AccountId) -> oneshot::Receiver<Option<String>> {
-        let (found, url) = oneshot::channel();
-        let (hands, account) = (Arc::clone(&self.hands), account.clone());
-        tokio::spawn(async move {
-            // It is an offer: nothing depends on it.
-            let _ = found.send(grants::browser_sign_out(&hands.database, account).await.unwrap_or_default());
-        });
-        url
-    }
-
-    pub(super) fn revocation_ended(&mut self, account: &AccountId, result: &Result<(), Option<Problem>>) {
-        let revocation = match result {
-            Ok(()) => Revocation::Done,
-            Err(None) => Revocation::NotOffered,
-            Err(Some(problem)) if problem.exit() == Exit::Keychain => Revocation::Failed,
-            Err(Some(_)) => Revocation::Pending,
-        };
-        self.answer_signed_out(account, revocation);
-    }
-
-    pub(super) fn answer_signed_out(&mut self, account: &AccountId, revocation: Revocation) {
-        let Some(SigningOut { label, mut browser, replies }) = self.signing_out.remove(account) else { return };
-        // The sign-out has been to the disk several times since it was asked for. Where it is not there, nothing is offered.
-        let browser_sign_out = browser.try_recv().ok().flatten();
-        for reply in replies {
-            let (account, browser_sign_out) = (label.clone(), browser_sign_out.clone());
-            let _ = reply.send(Ok(Answer::SignedOut { account, revocation, browser_sign_out }));
-        }
-    }
-
-    pub(super) fn sign_out_failed(&mut self, account: &AccountId, problem: &Problem) {
-        let Some(SigningOut { replies, .. }) = self.signing_out.remove(account) else { return };
-        for reply in replies {
-            let _ = reply.send(Err(problem.clone()));
         }
     }
 
@@ -581,55 +443,4 @@ fn opens(request: &Request) -> bool {
             | Request::Test { .. }
             | Request::Import { .. }
     )
-}
-
-/// Opens an account's access token for whoever asked.
-async fn open_for(
-    hands: &super::Hands,
-    (account, generation): (&AccountId, Generation),
-    part: &Part,
-    label: &str,
-    asker: Option<&Program>,
-    proof: Option<&(ProofFor, url::Url)>,
-) -> Result<Answer, Problem> {
-    let needs = |why| Problem::SignInNeeded { account: label.to_owned(), why };
-    let key = hands.key(account).await?.ok_or_else(|| needs(Why::KeyMissing))?;
-    let row = hands.rows.read(&hands.database, account, generation).await?;
-    let mut opened = row.open_all(account, &key).map_err(|_| needs(Why::Unreadable))?;
-    let mut tokens = opened.tokens.take().ok_or_else(|| Problem::SignedOut { account: label.to_owned() })?;
-    if !part.is_whole() {
-        let kept = match access_tokens::read(&hands.database, account.clone(), key, part.clone()).await {
-            Ok(kept) => kept,
-            Err(grants::NotOpened::Unreadable) => None,
-            Err(grants::NotOpened::Because(problem)) => return Err(problem),
-        };
-        let kept = kept.ok_or_else(|| Problem::NotYet { account: label.to_owned() })?;
-        (tokens.access_token, tokens.token_type) = (kept.access_token, kept.token_type);
-        opened.expires_at = kept.expires_at;
-        // RFC 6749 section 5.1: left out where it is what was asked for.
-        let asked = if part.scope.is_empty() { opened.scope } else { part.scope.clone() };
-        opened.scope = kept.scope.unwrap_or(asked);
-    }
-    if asker.is_some_and(|asker| !program::still_there(asker)) {
-        let program = asker.map(|asker| asker.path.clone()).unwrap_or_default();
-        return Err(Problem::Denied { program, account: label.to_owned() });
-    }
-    let dpop = match proof {
-        Some((wanted, url)) => {
-            let key = tokens.bound_to().ok_or_else(|| Problem::NotBound { account: label.to_owned() })?;
-            let nonce = wanted.nonce.clone().or_else(|| hands.http().nonces().of(url));
-            let (method, now) = (&wanted.method, hands.clock.now().wall);
-            Some(key.prove(method, url, now, nonce.as_deref(), Some(&tokens.access_token))?)
-        }
-        None => None,
-    };
-    Ok(Answer::Token {
-        // Handing out is the third of the three places that tokens are exposed for.
-        access_token: OnWire::new(tokens.access_token.expose_secret().to_owned()),
-        token_type: tokens.token_type,
-        expires_at: opened.expires_at,
-        scope: opened.scope,
-        account: label.to_owned(),
-        dpop,
-    })
 }
