@@ -126,10 +126,16 @@ export async function open({ still = false } = {}) {
     },
     /** Goes to a page, does what is to be done there, and waits until it stands still. */
     async go(query, script, style = "") {
+      // The page before it may still be there when it is first asked.
+      await evaluate("globalThis.left = true");
       await send("Page.navigate", { url: origin + query });
       const until = Date.now() + PATIENCE;
       while (
-        !(await evaluate(`document.querySelector("main") !== null && document.readyState === "complete"`))
+        !(await evaluate(
+          query.includes("refuse")
+            ? `!globalThis.left && document.querySelector("main") !== null`
+            : `!globalThis.left && document.documentElement?.dataset.placed === ""`,
+        ))
       ) {
         if (Date.now() > until) throw new Error(`${query} does not come`);
         await new Promise((later) => setTimeout(later, 20));

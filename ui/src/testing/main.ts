@@ -1,6 +1,8 @@
 // testing.html?house=full&place=account:id-work shows one page without an agent; shots.mjs and people use it.
 import type { LanguageChoice, Theme } from "../model/settings";
 import { sections, type Section } from "../model/place";
+import { tick } from "svelte";
+import { bring } from "../pages/later.svelte";
 import { start } from "../start";
 import { TestingBackend } from "./backend";
 import {
@@ -80,3 +82,8 @@ else if (page === "settings") {
   larder.go(section ? { page, section } : { page });
 } else if (page === "sign-in" || page === "new-provider" || page === "activity" || page === "programs")
   larder.go({ page });
+
+// What is to be done on the page can be, from here on.
+await bring();
+await tick();
+document.documentElement.dataset.placed = "";
