@@ -34,6 +34,8 @@ pub fn open_web(text: &str, browser: &[String]) -> Result<(), Problem> {
 }
 
 fn start(url: &Url, browser: &[String]) -> Result<(), Problem> {
+    #[cfg(target_os = "linux")]
+    crate::drawing::decided();
     if let [program, arguments @ ..] = browser {
         // Its output is nobody's; it goes on when this app ends.
         let started =

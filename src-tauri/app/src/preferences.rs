@@ -102,6 +102,8 @@ fn shown(link: &Link, settings: SettingsView) -> Settings {
 
 /// Shows the folder of databases in the desktop's file manager.
 pub fn open_folder(link: &Link) -> Result<(), Problem> {
+    #[cfg(target_os = "linux")]
+    crate::drawing::decided();
     let opened = open::that_detached(&link.profile().data);
     opened.map_err(|error| Problem::Internal { detail: format!("no file manager could be opened: {}", error.kind()) })
 }

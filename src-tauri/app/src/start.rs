@@ -126,8 +126,6 @@ fn become_app(
     if gtk::init().is_err() {
         return said("There is no display for Larder's window; `larder` and its agent work without one.");
     }
-    #[cfg(target_os = "linux")]
-    crate::drawing::decided();
     let issuer = demo.as_ref().map(|demo| demo.issuer.clone());
     let state = (Shell::new(Arc::clone(&link)), Arc::clone(&link));
     let built = tauri::Builder::default()

@@ -108,6 +108,8 @@ pub fn open(app: &AppHandle, page: Option<Page>, activation_token: Option<String
 }
 
 fn build(app: &AppHandle) -> tauri::Result<()> {
+    #[cfg(target_os = "linux")]
+    crate::drawing::decided();
     // Each profile has its own, so that one's window cannot read what another's has kept.
     let kept = app.state::<Shell>().link.profile().data.join("window");
     private(&kept)?;
