@@ -229,6 +229,16 @@ fn every_crate_and_package_is_pinned_by_its_hash_and_no_lock_file_names_a_regist
 }
 
 #[test]
+fn nothing_that_is_built_is_committed() {
+    let listed = Command::new("git").args(["ls-files"]).current_dir(root()).output().expect("git");
+    let listed = String::from_utf8(listed.stdout).expect("names");
+    assert!(listed.lines().any(|file| file == "Cargo.toml"), "no list of files");
+    let made = ["target", "node_modules", "dist", "gen", "permissions"];
+    let built: Vec<_> = listed.lines().filter(|file| file.split('/').any(|part| made.contains(&part))).collect();
+    assert_eq!(built, Vec::<&str>::new());
+}
+
+#[test]
 fn an_action_of_somebody_elses_is_pinned_by_its_commit() {
     let listed = Command::new("git").args(["ls-files", "*.yml", "*.yaml"]).current_dir(root()).output().expect("git");
     for file in String::from_utf8(listed.stdout).expect("text").lines() {

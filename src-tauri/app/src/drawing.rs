@@ -1,8 +1,8 @@
 //! Has WebKit draw the window without a graphics processor. Rows and words need none; starting one is a seventh of the time until
 //! the window shows, and leaves it empty with some drivers (NVIDIA's, virtual machines').
 //!
-//! WebKit reads a variable of the environment for that, once, and has no other way that spares the start. What is started
-//! from here, such as a browser made of WebKit, is not to inherit it.
+//! WebKit reads a variable of the environment for that, once, and has no other way that spares the start. A browser that is
+//! started from here, which may be made of WebKit, is not to inherit it. An agent that is started before does; it draws nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
