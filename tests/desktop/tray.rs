@@ -1,6 +1,7 @@
 //! The tray's menu does what it says.
 
 use super::signed_in;
+use crate::support::desktop::Tray;
 
 #[test]
 fn the_tray_refreshes_signs_in_opens_and_quits_and_the_agent_goes_on() {
@@ -44,6 +45,20 @@ fn the_tray_refreshes_signs_in_opens_and_quits_and_the_agent_goes_on() {
     desktop.session.wait_for("a refresh without the app", || provider.seen("/token").len() > before);
     assert_eq!(desktop.session.agent_pid(), agent);
     assert!(desktop.running("larder-desktop").is_empty());
+}
+
+#[test]
+fn an_item_that_stays_is_not_replaced_while_others_change_so_that_no_click_on_it_is_lost() {
+    let (desktop, _provider) = signed_in(600, &["--hidden"]);
+    let stay = ["Refresh now", "Sign in…", "Sign out", "Open Larder", "Start at login", "Quit"];
+    let ids = |tray: &Tray| stay.map(|label| tray.entry(&[label]).expect("an item").id);
+    let before = ids(&desktop.tray());
+    desktop.session.sign_in("work", "grace");
+    let two = |tray: &Tray| tray.entry(&["Sign out"]).is_some_and(|entry| entry.entries.len() == 2);
+    assert_eq!(ids(&desktop.wait_for_tray("the second account", two)), before);
+    desktop.session.larder(&["sign-out", "work"]).ok();
+    let out = |tray: &Tray| tray.words("work") == Some("signed out");
+    assert_eq!(ids(&desktop.wait_for_tray("the sign-out", out)), before);
 }
 
 #[test]

@@ -53,6 +53,19 @@ pub enum Entry {
     Line,
 }
 
+impl Entry {
+    /// Whether the item that shows this one can show the other one as well: it does the same.
+    pub fn is_in_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Item { act, key, .. }, Self::Item { act: other, key: others, .. }) => (act, key) == (other, others),
+            (Self::Check { act, .. }, Self::Check { act: other, .. }) => act == other,
+            (Self::Sub { name, .. }, Self::Sub { name: other, .. }) => name == other,
+            (Self::Line, Self::Line) => true,
+            _ => false,
+        }
+    }
+}
+
 fn item(text: impl Into<String>, act: Act) -> Entry {
     Entry::Item { text: text.into(), act: Some(act), enabled: true, key: None }
 }

@@ -200,9 +200,6 @@ fn ask(app: &AppHandle, act: impl FnOnce(&Link) -> Result<(), Problem> + Send + 
 
 fn start_at_login(app: &AppHandle) {
     let on = login::state(app.state::<Shell>().link.profile()) == Some(true);
-    if let Some(tray) = lock(&app.state::<Shell>().tray).as_mut() {
-        tray.forget();
-    }
     ask(app, move |link| {
         let changed = login::set(!on, login::hidden());
         // Drawn as it stands now, whether or not that succeeded.

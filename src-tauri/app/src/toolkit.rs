@@ -1,12 +1,12 @@
 //! Carries the menus' plain data over to the toolkit. Everything here runs on the main thread.
 
 use crate::act::Act;
-use crate::menu::{BAR, Entry};
+use crate::menu::{BAR, Entry, TRAY};
 use tauri::menu::{CheckMenuItem, IsMenuItem, Menu, MenuItem, MenuItemKind, PredefinedMenuItem, Submenu};
 use tauri::{AppHandle, Wry};
 
 /// A menu of these entries, whose ids begin with `name`.
-pub fn menu(app: &AppHandle, name: &str, entries: &[Entry]) -> tauri::Result<Menu<Wry>> {
+fn menu(app: &AppHandle, name: &str, entries: &[Entry]) -> tauri::Result<Menu<Wry>> {
     let menu = Menu::new(app)?;
     for entry in entries {
         menu.append(item(app, name, entry)?.as_ref())?;
@@ -90,64 +90,125 @@ impl Bar {
 
     /// Shows what changed: see [`crate::menu::bar`].
     pub fn show(&mut self, app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<()> {
-        for (old, new) in self.entries.iter().zip(&entries) {
-            let (Entry::Sub { name, text, entries }, Entry::Sub { text: before, entries: shown, .. }) = (new, old)
-            else {
-                continue;
-            };
-            let found = self.bar.get(&sub_id(BAR, name));
-            let Some(menu) = found.as_ref().and_then(MenuItemKind::as_submenu) else { continue };
-            if text != before {
-                menu.set_text(text)?;
-                rename(app, before, text);
-            }
-            for (old, new) in shown.iter().zip(entries) {
-                show_entry(app, menu, old, new)?;
-            }
-        }
+        change(app, BAR, &self.bar, &self.entries, &entries)?;
         self.entries = entries;
         Ok(())
     }
 }
 
-/// Shows what changed of one entry in this menu of the bar.
-fn show_entry(app: &AppHandle, menu: &Submenu<Wry>, old: &Entry, new: &Entry) -> tauri::Result<()> {
-    match new {
+/// The tray's menu on the screen.
+pub struct TrayMenu {
+    entries: Vec<Entry>,
+    menu: Menu<Wry>,
+}
+
+impl TrayMenu {
+    /// Makes the menu.
+    pub fn new(app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<Self> {
+        Ok(Self { menu: menu(app, TRAY, &entries)?, entries })
+    }
+
+    /// What is given to the tray, once.
+    pub fn menu(&self) -> &Menu<Wry> {
+        &self.menu
+    }
+
+    /// Shows what changed.
+    pub fn show(&mut self, app: &AppHandle, entries: Vec<Entry>) -> tauri::Result<()> {
+        change(app, TRAY, &self.menu, &self.entries, &entries)?;
+        self.entries = entries;
+        Ok(())
+    }
+}
+
+/// What items are in: a menu, or one within it.
+trait Holder {
+    fn items(&self) -> tauri::Result<Vec<MenuItemKind<Wry>>>;
+    fn insert(&self, item: &dyn IsMenuItem<Wry>, at: usize) -> tauri::Result<()>;
+    fn remove_at(&self, at: usize) -> tauri::Result<()>;
+}
+
+impl Holder for Menu<Wry> {
+    fn items(&self) -> tauri::Result<Vec<MenuItemKind<Wry>>> {
+        self.items()
+    }
+
+    fn insert(&self, item: &dyn IsMenuItem<Wry>, at: usize) -> tauri::Result<()> {
+        self.insert(item, at)
+    }
+
+    fn remove_at(&self, at: usize) -> tauri::Result<()> {
+        self.remove_at(at).map(drop)
+    }
+}
+
+impl Holder for Submenu<Wry> {
+    fn items(&self) -> tauri::Result<Vec<MenuItemKind<Wry>>> {
+        self.items()
+    }
+
+    fn insert(&self, item: &dyn IsMenuItem<Wry>, at: usize) -> tauri::Result<()> {
+        self.insert(item, at)
+    }
+
+    fn remove_at(&self, at: usize) -> tauri::Result<()> {
+        self.remove_at(at).map(drop)
+    }
+}
+
+/// Makes a menu that shows `old` show `new`. An item that stays is not replaced: a click on one that goes while the
+/// mouse is down is lost, and a menu that is replaced closes under the hand.
+fn change(app: &AppHandle, name: &str, holder: &dyn Holder, old: &[Entry], new: &[Entry]) -> tauri::Result<()> {
+    // The tray shows no new name of a menu in the menu.
+    let stays = |(old, new): (&Entry, &Entry)| old.is_in_place_of(new) && (name != TRAY || !is_renamed(old, new));
+    let above = old.iter().zip(new).take_while(|pair| stays(*pair)).count();
+    let below = old[above..].iter().rev().zip(new[above..].iter().rev()).take_while(|pair| stays(*pair)).count();
+    for _ in above..old.len() - below {
+        holder.remove_at(above)?;
+    }
+    for (at, entry) in new.iter().enumerate().take(new.len() - below).skip(above) {
+        holder.insert(item(app, name, entry)?.as_ref(), at)?;
+    }
+    let items = holder.items()?;
+    let above = (0..above).map(|at| (at, at));
+    for (before, now) in above.chain((1..=below).map(|back| (old.len() - back, new.len() - back))) {
+        if let Some(item) = items.get(now) {
+            show(app, name, item, &old[before], &new[now])?;
+        }
+    }
+    Ok(())
+}
+
+fn is_renamed(old: &Entry, new: &Entry) -> bool {
+    matches!((old, new), (Entry::Sub { text: before, .. }, Entry::Sub { text, .. }) if before != text)
+}
+
+/// Shows what changed of one item.
+fn show(app: &AppHandle, name: &str, item: &MenuItemKind<Wry>, old: &Entry, new: &Entry) -> tauri::Result<()> {
+    match (item, new) {
         // Whatever was drawn last: a click ticks an item by itself, whether or not what it asks for succeeds.
-        Entry::Check { text, act, on } => {
-            if let Some(item) = menu.get(&act.id(BAR)).as_ref().and_then(MenuItemKind::as_check_menuitem) {
-                item.set_checked(*on)?;
-                if old != new {
-                    item.set_text(text)?;
-                }
+        (MenuItemKind::Check(item), Entry::Check { text, on, .. }) => {
+            item.set_checked(*on)?;
+            if old != new {
+                item.set_text(text)?;
             }
         }
         _ if old == new => {}
-        Entry::Sub { name, text, entries } => {
-            let found = menu.get(&sub_id(BAR, name));
-            if let Some(sub) = found.as_ref().and_then(MenuItemKind::as_submenu) {
-                if let Entry::Sub { text: before, .. } = old
-                    && before != text
-                {
-                    sub.set_text(text)?;
-                    rename(app, before, text);
-                }
-                for old in sub.items()? {
-                    sub.remove(&old)?;
-                }
-                fill(app, BAR, sub, entries)?;
-                sub.set_enabled(!entries.is_empty())?;
+        (MenuItemKind::Submenu(sub), Entry::Sub { text, entries, .. }) => {
+            let Entry::Sub { text: before, entries: shown, .. } = old else { return Ok(()) };
+            if before != text {
+                sub.set_text(text)?;
+                rename(app, before, text);
             }
+            change(app, name, sub, shown, entries)?;
+            sub.set_enabled(!entries.is_empty())?;
         }
-        Entry::Item { text, act: Some(act), enabled, .. } => match menu.get(&act.id(BAR)) {
-            Some(MenuItemKind::MenuItem(item)) => {
-                item.set_text(shown(text))?;
-                item.set_enabled(*enabled)?;
-            }
-            Some(MenuItemKind::Predefined(item)) => item.set_text(text)?,
-            _ => {}
-        },
-        Entry::Item { .. } | Entry::Line => {}
+        (MenuItemKind::MenuItem(item), Entry::Item { text, enabled, .. }) => {
+            item.set_text(shown(text))?;
+            item.set_enabled(*enabled)?;
+        }
+        (MenuItemKind::Predefined(item), Entry::Item { text, .. }) => item.set_text(text)?,
+        _ => {}
     }
     Ok(())
 }

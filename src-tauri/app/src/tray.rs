@@ -4,9 +4,9 @@ use crate::folder::private;
 use crate::language::Spoken;
 use crate::link::{Link, Picture};
 use crate::login;
-use crate::menu::{self, Entry};
+use crate::menu;
 use crate::moment::Zone;
-use crate::toolkit;
+use crate::toolkit::TrayMenu;
 use larder_core::profile::Profile;
 use larder_core::view::TrayState;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -20,7 +20,7 @@ pub struct Tray {
     icon: TrayIcon<Wry>,
     state: TrayState,
     spoken: Spoken,
-    entries: Vec<Entry>,
+    menu: TrayMenu,
 }
 
 impl Tray {
@@ -33,27 +33,22 @@ impl Tray {
         let state = picture.tray();
         let entries = menu::tray(&picture, &Zone::here(), login::state(profile), spoken);
         let build = || {
-            let menu = toolkit::menu(app, menu::TRAY, &entries)?;
-            let mut builder = TrayIconBuilder::with_id("larder").icon(image(state)).menu(&menu);
+            let menu = TrayMenu::new(app, entries)?;
+            let mut builder = TrayIconBuilder::with_id("larder").icon(image(state)).menu(menu.menu());
             builder = builder.tooltip(tooltip(state, spoken));
             if let Some(folder) = icons(profile) {
                 builder = builder.temp_dir_path(folder);
             }
-            builder.build(app)
+            builder.build(app).map(|icon| (icon, menu))
         };
         match quietly(build) {
-            Ok(Ok(icon)) => Ok(Self { icon, state, spoken, entries }),
+            Ok(Ok((icon, menu))) => Ok(Self { icon, state, spoken, menu }),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("libayatana-appindicator3 cannot be loaded".to_owned()),
         }
     }
 
-    /// The next [`Self::show`] draws the menu anew: a click has ticked an item by itself.
-    pub fn forget(&mut self) {
-        self.entries.clear();
-    }
-
-    /// Shows how things stand now. Only what changed is touched: a menu that is replaced closes under the hand.
+    /// Shows how things stand now. Only what changed is touched.
     pub fn show(
         &mut self,
         app: &AppHandle,
@@ -61,11 +56,7 @@ impl Tray {
         login: Option<bool>,
         spoken: Spoken,
     ) -> tauri::Result<()> {
-        let entries = menu::tray(picture, &Zone::here(), login, spoken);
-        if entries != self.entries {
-            self.icon.set_menu(Some(toolkit::menu(app, menu::TRAY, &entries)?))?;
-            self.entries = entries;
-        }
+        self.menu.show(app, menu::tray(picture, &Zone::here(), login, spoken))?;
         let state = picture.tray();
         if state != self.state {
             self.icon.set_icon(Some(image(state)))?;
