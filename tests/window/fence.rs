@@ -231,7 +231,7 @@ fn nothing_runs_in_the_window_that_did_not_come_with_the_app() {
         document.body.append(d);
         const is = (one, what) => getComputedStyle(one)[what];
         return [is(document.querySelector('main'), 'display'), is(d.querySelector('p'), 'position')]";
-    assert_eq!(page.run(coloured, json!([])), json!(["flex", "static"]));
+    assert_eq!(page.run(coloured, json!([])), json!(["grid", "static"]));
     // Whoever could change what all objects have could change what the page asks for.
     let frozen = "try { Object.prototype.x = 1 } catch {} return [Object.isFrozen(Object.prototype), ({}).x ?? null]";
     assert_eq!(page.run(frozen, json!([])), json!([true, null]));

@@ -250,8 +250,9 @@ describe("the provider's own words", () => {
     const problem = { code: "client-refused", provider: "Demo", error: "invalid_client", detail } as const;
     await open(house({ accounts: [account("work", { state: "blocked", problem })] }));
     await fireEvent.click(button("work"));
-    expect(screen.getByText(/does not accept this client \(invalid_client\); correct/)).toBeTruthy();
-    expect(screen.getByText("<b>unknown</b> ‹U+202E›client").tagName).toBe("BDI");
+    const page = within(document.querySelector<HTMLElement>(".page")!);
+    expect(page.getByText(/does not accept this client \(invalid_client\); correct/)).toBeTruthy();
+    expect(page.getByText("<b>unknown</b> ‹U+202E›client").tagName).toBe("BDI");
     expect(document.querySelector("b")).toBeNull();
     await fireEvent.click(button("Look at the provider"));
     expect(screen.getByRole("heading", { name: "Sign in to Demo" })).toBeTruthy();
