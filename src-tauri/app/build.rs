@@ -45,6 +45,7 @@ const COMMANDS: &[&str] = &[
     "import_accounts",
     "reset",
     "ready",
+    "hears",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

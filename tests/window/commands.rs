@@ -109,6 +109,7 @@ fn no_command_of_the_window_gives_a_secret_out() {
 
     // What is read.
     asked.answers("ready", json!({}));
+    asked.answers("hears", json!({}));
     let house = asked.answers("house", json!({}));
     let account = house["accounts"][0]["id"].clone();
     let of = json!({ "account": account });

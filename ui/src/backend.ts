@@ -112,6 +112,8 @@ export interface Backend {
   lastUses(): Promise<LastUse[]>;
   /** There is something to see: the window may be shown. */
   ready(): Promise<void>;
+  /** What is heard by `onHouse` and `onPage` can be told from now on. */
+  hears(): Promise<void>;
 
   /** `redirect` stands where its person chose one instead of the provider's own order. */
   signIn(
@@ -197,6 +199,7 @@ export const tauri: Backend = {
   saveActivity: (filter, format) => invoke("save_activity", { filter, format }),
   lastUses: () => invoke("last_uses"),
   ready: () => invoke("ready"),
+  hears: () => invoke("hears"),
 
   signIn: (provider, account, redirect, more) => invoke("sign_in", { provider, account, redirect, more }),
   cancelSignIn: (attempt) => invoke("cancel_sign_in", { attempt }),

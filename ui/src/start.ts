@@ -5,7 +5,7 @@ import type { Problem } from "./generated/Problem";
 import { Larder } from "./model/larder.svelte";
 import { followChosen } from "./model/chosen.svelte";
 import { asProblem } from "./model/problem";
-import { bring } from "./pages/later.svelte";
+import { bring, MANY } from "./pages/later.svelte";
 import Unreachable from "./pages/Unreachable.svelte";
 import "./theme/tokens.css";
 import "./theme/base.css";
@@ -15,13 +15,13 @@ export async function start(backend: Backend, target: HTMLElement): Promise<Lard
   for (;;) {
     try {
       const [larder] = await Promise.all([Larder.open(backend), followChosen(backend)]);
-      // What is asked of its person, or turned to, is on the first picture.
-      if (larder.place.page !== "accounts" || larder.house.prompts.length > 0) await bring();
+      // What is asked of its person, or turned to, is on the first picture; a long list is not drawn whole.
+      const { prompts, accounts } = larder.house;
+      if (larder.place.page !== "accounts" || prompts.length > 0 || accounts.length > MANY) await bring();
       mount(App, { target, props: { larder } });
-      flushSync();
-      // What asks to be shown is to hear which page it is shown for.
-      await larder.listening;
       show(backend);
+      await larder.listening;
+      backend.hears().catch(() => undefined);
       // When the first page is on the screen.
       requestAnimationFrame(() => setTimeout(bring));
       return larder;

@@ -298,6 +298,12 @@ pub async fn ready(app: AppHandle) {
     window::drawn(&app);
 }
 
+/// The window hears what changes, and which page it is asked for.
+#[tauri::command]
+pub async fn hears(app: AppHandle) {
+    window::hears(&app);
+}
+
 #[cfg(test)]
 mod tests {
     /// A command that is not allowed by name could not be called; one that is no more should not be allowed.

@@ -176,6 +176,7 @@ fn become_app(
             commands::import_accounts,
             commands::reset,
             commands::ready,
+            commands::hears,
         ])
         .on_menu_event(|app, event| shell::click(app, event.id().as_ref()))
         .on_window_event(|window, event| match event {

@@ -47,8 +47,8 @@ impl Page {
 /// How far the window is.
 #[derive(Debug, Default)]
 pub struct Opening {
-    /// It said that it is drawn: events reach it.
-    drawn: bool,
+    /// It said that events reach it.
+    hears: bool,
     /// It is on the screen, drawn or not.
     shown: bool,
     /// The page to turn to when it is.
@@ -80,7 +80,7 @@ pub fn open(app: &AppHandle, page: Option<Page>, activation_token: Option<String
         let mut opening = lock(&shell.opening);
         opening.activation_token = activation_token;
         match app.get_webview_window(LABEL) {
-            Some(window) if opening.drawn => {
+            Some(window) if opening.hears => {
                 drop(opening);
                 if let Some(page) = page {
                     let _ = app.emit("page", page.name());
@@ -95,7 +95,7 @@ pub fn open(app: &AppHandle, page: Option<Page>, activation_token: Option<String
                 }
             }
             None => {
-                opening.drawn = false;
+                opening.hears = false;
                 opening.shown = false;
                 opening.page = page;
                 drop(opening);
@@ -131,7 +131,7 @@ fn build(app: &AppHandle) -> tauri::Result<()> {
     let app = app.clone();
     std::thread::spawn(move || {
         std::thread::sleep(PATIENCE);
-        late(&app);
+        drawn(&app);
     });
     Ok(())
 }
@@ -161,30 +161,26 @@ fn is_our_own(url: &Url) -> bool {
     }
 }
 
-/// The window has drawn what there is, and hears events from now on.
+/// The window has drawn what there is, or its time is up: it is shown, unless it is already. The page to turn to waits
+/// until somebody hears of it.
 pub fn drawn(app: &AppHandle) {
-    let Some(window) = app.get_webview_window(LABEL) else { return };
-    let shell = app.state::<Shell>();
-    let mut opening = lock(&shell.opening);
-    opening.drawn = true;
-    let page = opening.page.take();
-    let shown = std::mem::replace(&mut opening.shown, true);
-    drop(opening);
-    if let Some(page) = page {
-        let _ = app.emit("page", page.name());
-    }
-    if !shown {
-        show(app, &window);
-    }
-}
-
-/// Its time is up: it is shown as it is. The page to turn to waits until somebody hears of it.
-fn late(app: &AppHandle) {
     let Some(window) = app.get_webview_window(LABEL) else { return };
     let shell = app.state::<Shell>();
     let shown = std::mem::replace(&mut lock(&shell.opening).shown, true);
     if !shown {
         show(app, &window);
+    }
+}
+
+/// The window hears events from now on: it turns to the page that it was asked for meanwhile.
+pub fn hears(app: &AppHandle) {
+    let shell = app.state::<Shell>();
+    let mut opening = lock(&shell.opening);
+    opening.hears = true;
+    let page = opening.page.take();
+    drop(opening);
+    if let Some(page) = page {
+        let _ = app.emit("page", page.name());
     }
 }
 

@@ -1,5 +1,4 @@
 // The words of the language that is spoken now. What a component says follows a change at once.
-import catalogue from "../../../src-tauri/core/messages/catalogue.en.json";
 import problems from "../../../src-tauri/core/messages/en.json";
 import en from "./en.json";
 
@@ -13,11 +12,11 @@ export interface Words {
   window: Record<Key, string>;
   /** The agent's: sentences for problems, lines of reports. */
   problems: Record<string, string>;
-  /** What the catalogue says of its providers. */
+  /** What the catalogue says of its providers: in English it comes with the pages that say it. */
   catalogue: Record<string, string>;
 }
 
-export const english: Words = { locale: "en-GB", window: en, problems, catalogue };
+export const english: Words = { locale: "en-GB", window: en, problems, catalogue: {} };
 
 // Any other language comes when it is wanted: it would only be in the way of the first paint.
 const loaded: Record<Language, () => Promise<Words>> = {

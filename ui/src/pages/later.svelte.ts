@@ -3,6 +3,9 @@ type Rest = typeof import("./rest");
 
 let rest: Rest | null = $state.raw(null);
 
+/** With more accounts than these, only the rows in sight exist; how that is done comes with the rest. */
+export const MANY = 60;
+
 /** What has come of it. */
 export const later = (): Rest | null => rest;
 

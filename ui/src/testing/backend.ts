@@ -109,6 +109,7 @@ export class TestingBackend implements Backend {
   used = lastUses(Date.now());
   lastUses = async () => this.used;
   ready = async () => void ++this.shown;
+  hears = async () => undefined;
 
   signIn = async (provider: string, account: string | null, redirect: RedirectKind | null, more: More) => {
     const asked = [...(redirect ? [redirect] : []), ...more.scopes, ...(more.anew ? ["anew"] : [])];
