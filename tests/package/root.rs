@@ -61,7 +61,8 @@ impl Root {
         let stdin = init.stdin.take();
         let pid = first_line(init.stdout.take().expect("piped"));
         let root = Self { folder, scratch, pid, stdin, init: Child(init) };
-        root.ran(&["apt-get", "update", "-q"]);
+        // A list that did not come is no error to apt otherwise; what depends on it would then "not be installable".
+        root.ran(&["apt-get", "update", "-q", "--error-on=any", "-o", "Acquire::Retries=3"]);
         root
     }
 
