@@ -316,7 +316,7 @@ mod tests {
             .filter_map(|text| text.strip_prefix("pub async fn ")?.split('(').next())
             .map(|name| format!("allow-{}", name.replace('_', "-")))
             .collect();
-        assert_eq!(expected.len(), 43);
+        assert_eq!(expected.len(), 44);
         expected.extend(["core:event:allow-listen", "core:event:allow-unlisten"].map(str::to_owned));
         expected.sort();
         let mut allowed: Vec<&str> =
