@@ -1,5 +1,5 @@
 import { fireEvent, screen } from "@testing-library/svelte";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { start } from "./start";
 import type { HouseView } from "./generated/HouseView";
 import type { Problem } from "./generated/Problem";
@@ -81,5 +81,26 @@ it("asks to be shown once there is something to see", async () => {
   backend.ready = async () => void (seen = target.textContent ?? "");
   await start(backend, target);
   expect(seen).toContain("community");
+  target.remove();
+});
+
+it("is seen before it hears, and says that it hears only once it does", async () => {
+  const backend = new TestingBackend(fullHouse());
+  backend.begun = { house: house(), chosen: { theme: "system", language: "en" }, page: "accounts" };
+  let listened = () => {};
+  const onPage = backend.onPage.bind(backend);
+  backend.onPage = async (then) => {
+    await new Promise<void>((done) => (listened = done));
+    return onPage(then);
+  };
+  let hears = 0;
+  backend.hears = async () => void ++hears;
+  const target = document.body.appendChild(document.createElement("div"));
+  const started = start(backend, target);
+  await vi.waitFor(() => expect(backend.shown).toBe(1));
+  expect(hears).toBe(0);
+  listened();
+  await started;
+  expect(hears).toBe(1);
   target.remove();
 });

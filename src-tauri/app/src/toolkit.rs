@@ -8,9 +8,7 @@ use tauri::{AppHandle, Wry};
 /// A menu of these entries, whose ids begin with `name`.
 fn menu(app: &AppHandle, name: &str, entries: &[Entry]) -> tauri::Result<Menu<Wry>> {
     let menu = Menu::new(app)?;
-    for entry in entries {
-        menu.append(item(app, name, entry)?.as_ref())?;
-    }
+    change(app, name, &menu, &[], entries)?;
     Ok(menu)
 }
 
@@ -19,7 +17,7 @@ fn item(app: &AppHandle, name: &str, entry: &Entry) -> tauri::Result<Box<dyn IsM
         Entry::Line => Box::new(PredefinedMenuItem::separator(app)?),
         Entry::Sub { name: sub, text, entries } => {
             let sub = Submenu::with_id(app, sub_id(name, sub), text, !entries.is_empty())?;
-            fill(app, name, &sub, entries)?;
+            change(app, name, &sub, &[], entries)?;
             Box::new(sub)
         }
         Entry::Item { text, act: Some(Act::Edit(command)), .. } if !cfg!(target_os = "linux") => {
@@ -33,13 +31,6 @@ fn item(app: &AppHandle, name: &str, entry: &Entry) -> tauri::Result<Box<dyn IsM
         }
         Entry::Item { text, act: None, key, .. } => Box::new(MenuItem::new(app, shown(text), false, *key)?),
     })
-}
-
-fn fill(app: &AppHandle, name: &str, sub: &Submenu<Wry>, entries: &[Entry]) -> tauri::Result<()> {
-    for entry in entries {
-        sub.append(item(app, name, entry)?.as_ref())?;
-    }
-    Ok(())
 }
 
 fn sub_id(name: &str, sub: &str) -> String {
@@ -128,33 +119,25 @@ trait Holder {
     fn remove_at(&self, at: usize) -> tauri::Result<()>;
 }
 
-impl Holder for Menu<Wry> {
-    fn items(&self) -> tauri::Result<Vec<MenuItemKind<Wry>>> {
-        self.items()
-    }
+// Both have these by themselves, and no trait of the toolkit's says so.
+macro_rules! holder {
+    ($($menu:ty),*) => {$(
+        impl Holder for $menu {
+            fn items(&self) -> tauri::Result<Vec<MenuItemKind<Wry>>> {
+                self.items()
+            }
 
-    fn insert(&self, item: &dyn IsMenuItem<Wry>, at: usize) -> tauri::Result<()> {
-        self.insert(item, at)
-    }
+            fn insert(&self, item: &dyn IsMenuItem<Wry>, at: usize) -> tauri::Result<()> {
+                self.insert(item, at)
+            }
 
-    fn remove_at(&self, at: usize) -> tauri::Result<()> {
-        self.remove_at(at).map(drop)
-    }
+            fn remove_at(&self, at: usize) -> tauri::Result<()> {
+                self.remove_at(at).map(drop)
+            }
+        }
+    )*};
 }
-
-impl Holder for Submenu<Wry> {
-    fn items(&self) -> tauri::Result<Vec<MenuItemKind<Wry>>> {
-        self.items()
-    }
-
-    fn insert(&self, item: &dyn IsMenuItem<Wry>, at: usize) -> tauri::Result<()> {
-        self.insert(item, at)
-    }
-
-    fn remove_at(&self, at: usize) -> tauri::Result<()> {
-        self.remove_at(at).map(drop)
-    }
-}
+holder!(Menu<Wry>, Submenu<Wry>);
 
 /// Makes a menu that shows `old` show `new`. An item that stays is not replaced: a click on one that goes while the
 /// mouse is down is lost, and a menu that is replaced closes under the hand.
